@@ -96,7 +96,12 @@ pub fn implied_vol(
     }
     let moneyness = -log_moneyness(forward, strike).abs();
     let total_vol = total_vol_of_normalised_price(moneyness, normalised_price)?;
-    Ok(total_vol / years.sqrt())
+    let vol = total_vol / years.sqrt();
+    if vol.is_normal() {
+        Ok(vol)
+    } else {
+        Err(NoVol::BelowIntrinsic)
+    }
 }
 
 /// Total vol (vol * sqrt(years)) of the time value over sqrt(forward * strike), at log-moneyness

@@ -346,10 +346,14 @@ fn reweighted(
     };
     let level_error = (variance / sums.weight).sqrt() / line.discount;
     let lever_error = (line.forward - sums.strike) * discount_error / line.discount;
+    let forward_error = level_error.hypot(lever_error);
+    if !(forward_error.is_finite() && discount_error.is_finite()) {
+        return None;
+    }
     Some(ParityFit {
         forward: line.forward,
         discount: line.discount,
-        forward_error: level_error.hypot(lever_error),
+        forward_error,
         discount_error,
         discount_source: if fixed_error.is_some() {
             DiscountSource::Guess

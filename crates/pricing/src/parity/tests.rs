@@ -183,3 +183,33 @@ fn unusable_input_has_its_reason() {
         "{spread_out:?}"
     );
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_quotes_panic_and_no_fit_is_nan(
+        rows in proptest::collection::vec(proptest::array::uniform5(number()), 0..12),
+        years in number(),
+        rate in number(),
+    ) {
+        let column = |index: usize| rows.iter().map(|row| row[index]).collect::<Vec<f64>>();
+        let chain = Chain {
+            strike: column(0),
+            call_bid: column(1),
+            call_ask: column(2),
+            put_bid: column(3),
+            put_ask: column(4),
+        };
+        let settings =
+            ParitySettings { min_pairs: 1, ..ParitySettings::with_rate_guess(years, rate) };
+        if let Ok(fit) = chain.fit(&settings) {
+            proptest::prop_assert!(fit.forward.is_finite() && fit.forward > 0.0);
+            proptest::prop_assert!(fit.discount.is_finite() && fit.discount > 0.0);
+            proptest::prop_assert!(fit.forward_error.is_finite() && fit.residual_max.is_finite());
+        }
+    }
+}
+
+fn number() -> impl proptest::strategy::Strategy<Value = f64> {
+    use proptest::prelude::*;
+    prop_oneof![1 => any::<f64>(), 1 => Just(0.0), 1 => Just(f64::NAN), 12 => 0.01..3.0f64]
+}
