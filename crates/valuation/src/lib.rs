@@ -2,4 +2,5 @@
 //! strategies, the gate and the risk book read. It joins `market` (quotes, instruments) with
 //! `pricing` (numbers); it knows no orders and no limits.
 
+pub mod book;
 pub mod view;

@@ -1,0 +1,530 @@
+//! One expiry of a pricing book: from quotes to volatilities, Greeks, fair values and verdicts.
+//!
+//! The order is: forward and discount (forward.rs), own volatility and Greeks of what changed, one
+//! smile over all live quotes, the leave-one-out fair value of each line, the verdict on each line.
+//! Publishing is left to the book.
+//!
+//! American options are priced as European ones, and their model value is not below what exercise
+//! pays now. Deep in the money, or across a dividend, that is an approximation: such a line is then
+//! called stale rather than traded on. AM and PM settled options of one day share an expiry here, and
+//! with it the later end of trading as their time to expiry.
+
+use super::forward::{Carry, UnderlyingNow};
+use super::settings::{BookCounts, BookSettings};
+use crate::view::{ChainView, DataState, FairValue, OptionLine, UnitGreeks};
+use market::instrument::{ConId, Instrument, OptionTerms, Right, TickRule};
+use market::money::Price;
+use market::quote::Quote;
+use market::time::{Date, Timestamp};
+use pricing::black::{EuropeanGreeks, EuropeanInputs, ForwardContract, OptionKind};
+use pricing::implied::{ImpliedInputs, NoVol, implied_vols};
+use pricing::smile::{Smile, SmileInputs};
+use std::time::Duration;
+
+/// A mid inside a quote of half width h has about this standard deviation, in h (uniform).
+const HALF_SPREAD_TO_DEVIATION: f64 = 0.577_350_269_189_625_8;
+/// A quote that leaves its volatility open by more than this (1.00 of vol) says nothing about it.
+const WIDEST_VOL_ERROR: f64 = 1.0;
+const NARROWEST_VOL_ERROR: f64 = 1e-5;
+
+/// Columns that every expiry borrows in turn, so that pricing a quote allocates nothing.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    lanes: Vec<u32>,
+    price: Vec<f64>,
+    forward: Vec<f64>,
+    strike: Vec<f64>,
+    years: Vec<f64>,
+    discount: Vec<f64>,
+    is_call: Vec<bool>,
+    vol: Vec<f64>,
+    error: Vec<f64>,
+    log_moneyness: Vec<f64>,
+    solved: Vec<Result<f64, NoVol>>,
+    greeks: EuropeanGreeks,
+    pub(super) parity: [Vec<f64>; 5],
+}
+
+/// What the book knows of a line beyond what it publishes.
+#[derive(Clone, Debug)]
+pub(super) struct Input {
+    /// Its index in the book.
+    pub(super) line: u32,
+    pub(super) strike: f64,
+    pub(super) is_call: bool,
+    pub(super) valid: bool,
+    live: bool,
+    dirty: bool,
+    last_trade: Timestamp,
+    american: bool,
+    log_strike: f64,
+    tick: TickRule,
+    /// The volatility that the last quote implied when it came: it moves on with the underlying
+    /// while the quote rests.
+    quoted_vol: f64,
+    /// Of the own volatility.
+    vega: f64,
+    /// Where it stands in the smile of this round.
+    in_smile: Option<u32>,
+}
+
+/// One expiry on one underlying.
+#[derive(Debug)]
+pub(super) struct Chain {
+    pub(super) underlying: ConId,
+    pub(super) expiry: Date,
+    pub(super) last_trade: Timestamp,
+    pub(super) lines: Vec<OptionLine>,
+    pub(super) inputs: Vec<Input>,
+    /// Positions of the call and the put of each strike that has both.
+    pub(super) pairs: Vec<(u32, u32)>,
+    pub(super) carry: Carry,
+    pub(super) at_the_money_vol: Option<f64>,
+    pub(super) years: f64,
+    pub(super) touched: bool,
+    /// All of it was computed then, at this forward and discount.
+    computed: Option<(Timestamp, f64, f64)>,
+}
+
+impl Chain {
+    pub(super) fn new(terms: &OptionTerms, on_future: bool) -> Self {
+        Self {
+            underlying: terms.underlying,
+            expiry: terms.expiry,
+            last_trade: terms.last_trade,
+            lines: Vec::new(),
+            inputs: Vec::new(),
+            pairs: Vec::new(),
+            carry: Carry::new(on_future),
+            at_the_money_vol: None,
+            years: 0.0,
+            touched: false,
+            computed: None,
+        }
+    }
+
+    /// Adds an option in its place by con id.
+    pub(super) fn insert(&mut self, line: u32, instrument: &Instrument, terms: &OptionTerms) {
+        let id = instrument.con_id;
+        let at = self.lines.partition_point(|known| known.con_id < id);
+        let strike = terms.strike.to_f64();
+        let fresh = OptionLine {
+            con_id: id,
+            right: terms.right,
+            strike: terms.strike,
+            quote: Quote::empty(Timestamp::EPOCH),
+            state: DataState::NotLive,
+            implied_vol: None,
+            fair: None,
+            greeks: None,
+        };
+        self.lines.insert(at, fresh);
+        let input = Input {
+            line,
+            strike,
+            is_call: terms.right == Right::Call,
+            valid: false,
+            live: false,
+            dirty: false,
+            last_trade: terms.last_trade,
+            american: terms.style == market::instrument::ExerciseStyle::American,
+            log_strike: libm::log(strike),
+            tick: instrument.tick.clone(),
+            quoted_vol: f64::NAN,
+            vega: 0.0,
+            in_smile: None,
+        };
+        self.inputs.insert(at, input);
+        self.last_trade = self.last_trade.max(terms.last_trade);
+        self.pair_up();
+        self.touched = true;
+        self.computed = None;
+    }
+
+    fn pair_up(&mut self) {
+        let mut order: Vec<u32> = (0..self.lines.len() as u32).collect();
+        order.sort_by_key(|&at| {
+            let line = &self.lines[at as usize];
+            (line.strike, line.right, line.con_id)
+        });
+        self.pairs.clear();
+        for neighbours in order.windows(2) {
+            let [call, put] = [neighbours[0], neighbours[1]].map(|at| &self.lines[at as usize]);
+            if call.strike == put.strike && call.right != put.right {
+                self.pairs.push((neighbours[0], neighbours[1]));
+            }
+        }
+    }
+
+    pub(super) fn quote(&mut self, at: usize, quote: Quote, two_sided: bool, live: bool) -> bool {
+        let valid = two_sided && quote.both().is_some();
+        let input = &mut self.inputs[at];
+        input.valid = valid;
+        input.live = live;
+        input.dirty = true;
+        self.lines[at].quote = quote;
+        self.touched = true;
+        valid
+    }
+
+    /// Takes over what an earlier view said, as stale.
+    pub(super) fn restore(&mut self, view: &ChainView) {
+        for (line, input) in self.lines.iter_mut().zip(&mut self.inputs) {
+            if let Some(old) = view.line(line.con_id) {
+                *line = *old;
+                line.state = match old.state {
+                    DataState::Fresh | DataState::Stale => DataState::Stale,
+                    flawed_or_not_live => flawed_or_not_live,
+                };
+                input.valid = old.quote.both().is_some() && old.state <= DataState::Stale;
+                input.quoted_vol = old.implied_vol.unwrap_or(f64::NAN);
+                input.vega = old.greeks.map_or(0.0, |greeks| greeks.vega);
+            }
+        }
+        self.at_the_money_vol = view.at_the_money_vol;
+        self.years = view.years;
+        self.carry.restore(view.forward, view.discount);
+    }
+
+    pub(super) fn view(&self, version: u64, time: Timestamp) -> ChainView {
+        ChainView {
+            underlying: self.underlying,
+            expiry: self.expiry,
+            last_trade: self.last_trade,
+            years: self.years,
+            forward: self.carry.forward(),
+            discount: self.carry.discount,
+            at_the_money_vol: self.at_the_money_vol,
+            lines: self.lines.clone(),
+            version,
+            time,
+        }
+    }
+
+    /// Computes what the touched quotes or the underlying have changed.
+    pub(super) fn recompute(
+        &mut self,
+        underlying: Option<UnderlyingNow>,
+        now: Timestamp,
+        settings: &BookSettings,
+        scratch: &mut Scratch,
+        counts: &mut BookCounts,
+    ) {
+        self.touched = false;
+        self.years = now.years_until(self.last_trade);
+        let mut carry = self.carry;
+        carry.update(self, underlying, now, settings, scratch);
+        self.carry = carry;
+        let has_forward = self.carry.forward() > 0.0;
+        if has_forward {
+            let all = self.moved_since_computed(now, settings);
+            self.own_vols(all, scratch, counts);
+            let smile = self.smile(settings, scratch);
+            self.fair_values(smile.as_ref(), scratch);
+            self.at_the_money_vol = smile
+                .and_then(|smile| smile.fair_vol_at(0.0).ok())
+                .map(|fair| fair.vol)
+                .or_else(|| self.vol_next_to_the_money());
+        } else {
+            counts.refusals.no_forward +=
+                self.inputs.iter().filter(|input| input.dirty).count() as u64;
+        }
+        let spot_is_fresh = underlying.is_some_and(|line| line.state == DataState::Fresh);
+        for at in 0..self.lines.len() {
+            self.lines[at].state = self.judge(at, spot_is_fresh, now, settings);
+            if self.inputs[at].dirty {
+                let fresh = self.lines[at].state == DataState::Fresh;
+                counts.fresh += u64::from(fresh);
+                let own = self.lines[at].implied_vol.is_some();
+                counts.fresh_with_own_vol += u64::from(fresh && own);
+                self.inputs[at].dirty = false;
+            }
+        }
+    }
+
+    fn moved_since_computed(&mut self, now: Timestamp, settings: &BookSettings) -> bool {
+        let (forward, discount) = (self.carry.forward(), self.carry.discount);
+        let longest = Duration::from_secs(u64::from(settings.full_recompute_seconds));
+        let all = self
+            .computed
+            .is_none_or(|(time, old_forward, old_discount)| {
+                old_forward != forward || old_discount != discount || now.since(time) >= longest
+            });
+        if all {
+            self.computed = Some((now, forward, discount));
+        }
+        all
+    }
+
+    /// Volatility of the mid and Greeks at it, for `all` lines or those with a new quote.
+    fn own_vols(&mut self, all: bool, scratch: &mut Scratch, counts: &mut BookCounts) {
+        scratch.lanes.clear();
+        scratch.price.clear();
+        let discount = self.carry.discount;
+        for (at, input) in self.inputs.iter_mut().enumerate() {
+            if !(all || input.dirty) {
+                continue;
+            }
+            let line = &mut self.lines[at];
+            line.implied_vol = None;
+            line.greeks = None;
+            input.vega = 0.0;
+            if input.dirty {
+                input.quoted_vol = f64::NAN;
+            }
+            if input.valid
+                && let Some((bid, ask)) = line.quote.both()
+            {
+                scratch.lanes.push(at as u32);
+                scratch
+                    .price
+                    .push(0.5 * (bid.to_f64() + ask.to_f64()) / discount);
+            }
+        }
+        self.fill_terms(scratch);
+        scratch.solved.clear();
+        scratch
+            .solved
+            .resize(scratch.lanes.len(), Err(NoVol::NoPrice));
+        let inputs = ImpliedInputs {
+            undiscounted_price: &scratch.price,
+            forward: &scratch.forward,
+            strike: &scratch.strike,
+            years: &scratch.years,
+            is_call: &scratch.is_call,
+        };
+        implied_vols(&inputs, &mut scratch.solved).expect("columns are filled lane by lane");
+        scratch.vol.clear();
+        for (lane, &at) in scratch.lanes.iter().enumerate() {
+            match scratch.solved[lane] {
+                Ok(vol) => {
+                    counts.implied_vols_solved += 1;
+                    scratch.vol.push(vol);
+                    self.lines[at as usize].implied_vol = Some(vol);
+                    let input = &mut self.inputs[at as usize];
+                    if input.dirty {
+                        input.quoted_vol = vol;
+                    }
+                }
+                Err(reason) => {
+                    counts.refusals.count(reason);
+                    scratch.vol.push(f64::NAN);
+                }
+            }
+        }
+        fill_greeks(scratch);
+        for (lane, &at) in scratch.lanes.iter().enumerate() {
+            if scratch.greeks.refusal[lane].is_none() {
+                self.lines[at as usize].greeks = Some(self.unit_greeks(&scratch.greeks, lane));
+                self.inputs[at as usize].vega = scratch.greeks.vega[lane];
+            }
+        }
+    }
+
+    /// The columns that each lane shares with its expiry, for the lanes in `scratch.lanes`.
+    fn fill_terms(&self, scratch: &mut Scratch) {
+        let lanes = scratch.lanes.len();
+        for (column, value) in [
+            (&mut scratch.forward, self.carry.forward()),
+            (&mut scratch.years, self.years),
+            (&mut scratch.discount, self.carry.discount),
+        ] {
+            column.clear();
+            column.resize(lanes, value);
+        }
+        scratch.strike.clear();
+        scratch.is_call.clear();
+        for &at in &scratch.lanes {
+            scratch.strike.push(self.inputs[at as usize].strike);
+            scratch.is_call.push(self.inputs[at as usize].is_call);
+        }
+    }
+
+    /// Sensitivities to the underlying from those to the forward.
+    fn unit_greeks(&self, greeks: &EuropeanGreeks, lane: usize) -> UnitGreeks {
+        let growth = self.carry.ratio;
+        let carry_rate = libm::log(growth) / self.years;
+        let delta = greeks.delta[lane];
+        UnitGreeks {
+            delta: delta * growth,
+            gamma: greeks.gamma[lane] * growth * growth,
+            vega: greeks.vega[lane],
+            theta: greeks.theta[lane] - carry_rate * self.carry.forward() * delta,
+        }
+    }
+
+    /// One smile over all live, valid quotes that have a volatility.
+    fn smile(&mut self, settings: &BookSettings, scratch: &mut Scratch) -> Option<Smile> {
+        scratch.log_moneyness.clear();
+        scratch.vol.clear();
+        scratch.error.clear();
+        let log_forward = libm::log(self.carry.forward());
+        for (line, input) in self.lines.iter().zip(&mut self.inputs) {
+            input.in_smile = None;
+            let (Some(vol), Some((bid, ask))) = (line.implied_vol, line.quote.both()) else {
+                continue;
+            };
+            if !(input.live && input.valid && input.vega > 0.0) {
+                continue;
+            }
+            let tick = input.tick.increment(ask).to_f64();
+            let half_spread = (0.5 * (ask.to_f64() - bid.to_f64())).max(0.5 * tick);
+            let error = HALF_SPREAD_TO_DEVIATION * half_spread / input.vega;
+            if error <= WIDEST_VOL_ERROR {
+                input.in_smile = Some(scratch.vol.len() as u32);
+                scratch.log_moneyness.push(input.log_strike - log_forward);
+                scratch.vol.push(vol);
+                scratch.error.push(error.max(NARROWEST_VOL_ERROR));
+            }
+        }
+        let inputs = SmileInputs {
+            log_moneyness: &scratch.log_moneyness,
+            vol: &scratch.vol,
+            vol_error: &scratch.error,
+        };
+        Smile::fit(&inputs, settings.smile_roughness).ok()
+    }
+
+    /// Each line's value by the other quotes; Greeks from it where the line has no own volatility.
+    fn fair_values(&mut self, smile: Option<&Smile>, scratch: &mut Scratch) {
+        scratch.lanes.clear();
+        scratch.vol.clear();
+        scratch.error.clear();
+        let log_forward = libm::log(self.carry.forward());
+        for (at, input) in self.inputs.iter().enumerate() {
+            self.lines[at].fair = None;
+            let fair = smile.and_then(|smile| match input.in_smile {
+                Some(index) => smile.fair_vol_without(index as usize).ok(),
+                None => smile.fair_vol_at(input.log_strike - log_forward).ok(),
+            });
+            if let Some(fair) = fair {
+                scratch.lanes.push(at as u32);
+                scratch.vol.push(fair.vol);
+                scratch.error.push(fair.standard_error);
+            }
+        }
+        self.fill_terms(scratch);
+        fill_greeks(scratch);
+        for (lane, &at) in scratch.lanes.iter().enumerate() {
+            if scratch.greeks.refusal[lane].is_some() {
+                continue;
+            }
+            let input = &self.inputs[at as usize];
+            let of_vol = scratch.greeks.vega[lane] * scratch.error[lane];
+            let of_forward = scratch.greeks.delta[lane] * self.carry.forward_error;
+            let fair = FairValue {
+                price: scratch.greeks.price[lane].max(self.exercise_value(input)),
+                standard_error: of_vol.hypot(of_forward),
+                vol: scratch.vol[lane],
+            };
+            let greeks = self.unit_greeks(&scratch.greeks, lane);
+            let line = &mut self.lines[at as usize];
+            line.fair = (fair.price.is_finite() && fair.standard_error.is_finite()).then_some(fair);
+            line.greeks = line.greeks.or(Some(greeks));
+        }
+    }
+
+    /// What exercise pays now; zero for what can't be exercised now.
+    fn exercise_value(&self, input: &Input) -> f64 {
+        let spot = self.carry.forward() / self.carry.ratio;
+        let sign = if input.is_call { 1.0 } else { -1.0 };
+        if input.american {
+            (sign * (spot - input.strike)).max(0.0)
+        } else {
+            0.0
+        }
+    }
+
+    fn vol_next_to_the_money(&self) -> Option<f64> {
+        let forward = self.carry.forward();
+        let distance = |at: &usize| (self.inputs[*at].strike - forward).abs();
+        (0..self.lines.len())
+            .filter(|&at| self.lines[at].implied_vol.is_some())
+            .min_by(|a, b| distance(a).total_cmp(&distance(b)))
+            .and_then(|at| self.lines[at].implied_vol)
+    }
+
+    fn judge(
+        &self,
+        at: usize,
+        spot_is_fresh: bool,
+        now: Timestamp,
+        settings: &BookSettings,
+    ) -> DataState {
+        let (line, input) = (&self.lines[at], &self.inputs[at]);
+        if input.last_trade <= now {
+            return DataState::NotLive;
+        }
+        if !input.live {
+            // A line taken over from before a restart stays what it was called until it is heard of.
+            return if input.dirty || line.state != DataState::Stale {
+                DataState::NotLive
+            } else {
+                DataState::Stale
+            };
+        }
+        let (true, Some((bid, ask))) = (input.valid, line.quote.both()) else {
+            return DataState::Flawed;
+        };
+        if !spot_is_fresh {
+            return DataState::Stale;
+        }
+        let error = line.fair.map_or(0.0, |fair| fair.standard_error);
+        let model = line
+            .fair
+            .map(|fair| fair.price)
+            .or_else(|| self.value_at_quoted_vol(input));
+        let tick = input.tick.increment(ask).to_f64();
+        let (bid, ask): (f64, f64) = (bid.to_f64(), ask.to_f64());
+        let tolerance = (settings.fresh_standard_errors * error)
+            .max(settings.fresh_ticks * tick)
+            .max(settings.fresh_half_spreads * 0.5 * (ask - bid));
+        match model {
+            Some(value) if value >= bid - tolerance && value <= ask + tolerance => DataState::Fresh,
+            Some(_) | None => DataState::Stale,
+        }
+    }
+
+    /// The value now at the volatility that the quote implied when it came: the judge of last resort
+    /// where the expiry has too few quotes for a smile.
+    fn value_at_quoted_vol(&self, input: &Input) -> Option<f64> {
+        let contract = ForwardContract {
+            forward: self.carry.forward(),
+            strike: input.strike,
+            years: self.years,
+            vol: input.quoted_vol,
+            discount: self.carry.discount,
+            kind: if input.is_call {
+                OptionKind::Call
+            } else {
+                OptionKind::Put
+            },
+        };
+        let greeks = contract.price_and_greeks().ok()?;
+        Some(greeks.price.max(self.exercise_value(input)))
+    }
+
+    /// Bid and ask of a line as floats, when it may enter parity.
+    pub(super) fn parity_quote(&self, at: u32) -> Option<(f64, f64)> {
+        let both = self.lines[at as usize].quote.both()?;
+        let (bid, ask): (Price, Price) = both;
+        self.inputs[at as usize]
+            .valid
+            .then(|| (bid.to_f64(), ask.to_f64()))
+    }
+}
+
+fn fill_greeks(scratch: &mut Scratch) {
+    let inputs = EuropeanInputs {
+        forward: &scratch.forward,
+        strike: &scratch.strike,
+        years: &scratch.years,
+        vol: &scratch.vol,
+        discount: &scratch.discount,
+        is_call: &scratch.is_call,
+    };
+    scratch
+        .greeks
+        .fill(&inputs)
+        .expect("columns are filled lane by lane");
+}

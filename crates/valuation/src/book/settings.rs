@@ -1,0 +1,109 @@
+//! What can be set about a pricing book, and what it counts.
+//!
+//! Plain data, apart from the book so that configuration and metrics can name it. Where the numbers
+//! come from (files) is left to the node.
+
+use pricing::implied::NoVol;
+use serde::{Deserialize, Serialize};
+
+/// Settings of one product's book. Defaults suit listed US options.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BookSettings {
+    /// Continuous annual rate used where the quotes do not name one.
+    pub rate_guess: f64,
+    /// Standard error of that rate.
+    pub rate_guess_error: f64,
+    /// Pairs further than this from the money, in |ln(strike / forward)|, do not enter parity.
+    pub parity_max_log_moneyness: f64,
+    /// Seconds of market time between two parity fits of an expiry; between them the forward
+    /// follows the underlying.
+    pub parity_refit_seconds: u32,
+    /// Seconds of market time after which an expiry is computed anew although its forward rests.
+    pub full_recompute_seconds: u32,
+    /// Prior deviation, in vol, of the smile's cubics: larger follows the quotes more closely.
+    pub smile_roughness: f64,
+    /// A quote stays fresh while the model value is within so many standard errors of it.
+    pub fresh_standard_errors: f64,
+    /// Or within so many ticks.
+    pub fresh_ticks: f64,
+    /// Or within so many of its own half spreads.
+    pub fresh_half_spreads: f64,
+    /// Weight kept per minute by the realised volatility.
+    pub realised_decay: f64,
+    /// Minutes of trading in a year; absent: 23 hours a day for futures, 6.5 for all others, on 252
+    /// days.
+    pub trading_minutes_per_year: Option<f64>,
+}
+
+impl Default for BookSettings {
+    fn default() -> Self {
+        Self {
+            rate_guess: 0.01,
+            rate_guess_error: 0.01,
+            parity_max_log_moneyness: 0.15,
+            parity_refit_seconds: 5,
+            full_recompute_seconds: 60,
+            smile_roughness: 1.0,
+            fresh_standard_errors: 3.0,
+            fresh_ticks: 0.5,
+            fresh_half_spreads: 0.5,
+            realised_decay: 0.97,
+            trading_minutes_per_year: None,
+        }
+    }
+}
+
+/// Why mids had no implied volatility, counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RefusalCounts {
+    /// The mid was not positive.
+    pub no_price: u64,
+    /// The mid had no time value.
+    pub below_intrinsic: u64,
+    /// The mid was worth more than any volatility gives.
+    pub above_cap: u64,
+    /// The option had expired.
+    pub expired: u64,
+    /// An input was not finite.
+    pub not_finite: u64,
+    /// Forward or strike was not positive.
+    pub not_positive: u64,
+    /// No forward could be had for the expiry.
+    pub no_forward: u64,
+}
+
+impl RefusalCounts {
+    pub(super) fn count(&mut self, reason: NoVol) {
+        let counter = match reason {
+            NoVol::NoPrice => &mut self.no_price,
+            NoVol::BelowIntrinsic => &mut self.below_intrinsic,
+            NoVol::AboveCap => &mut self.above_cap,
+            NoVol::Expired => &mut self.expired,
+            NoVol::NotFinite => &mut self.not_finite,
+            NoVol::NotPositive => &mut self.not_positive,
+        };
+        *counter += 1;
+    }
+}
+
+/// What a book has done since it was made; counters only rise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct BookCounts {
+    /// Updates taken, of underlyings and options.
+    pub quotes_seen: u64,
+    /// Updates for lines that the book does not have, or that have expired.
+    pub unknown_lines: u64,
+    /// Updates of options that were two-sided and valid.
+    pub two_sided: u64,
+    /// Implied volatilities solved, for new quotes and for moved underlyings.
+    pub implied_vols_solved: u64,
+    /// Those not solved, by reason.
+    pub refusals: RefusalCounts,
+    /// New option quotes that were found fresh when they were first judged.
+    pub fresh: u64,
+    /// Of these, those with an implied volatility of their own.
+    pub fresh_with_own_vol: u64,
+    /// Views published.
+    pub views: u64,
+}
