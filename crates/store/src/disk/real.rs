@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::Disk;
 
 const OPEN_FILES_MAX: usize = 16;
-const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
 /// The disk of the production build.
 #[derive(Debug)]

@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use super::queue::{JournalHandle, JournalState, Queued};
 use super::recovery::WritableTail;
-use super::segment::{HEADER_BYTES, SegmentHeader, begin_segment, prepare_segment, segment_file};
+use super::segment::{
+    HEADER_BYTES, JOURNAL_DIR, SegmentHeader, begin_segment, prepare_segment, segment_file,
+};
 use super::{EpochStart, JournalError, JournalOptions, io_error, space_error};
 use crate::disk::Disk;
 use crate::envelope::batch::{BATCH_BYTES, BatchHeader, BatchKind};
@@ -263,7 +265,13 @@ impl JournalWriter {
 
     /// Ahead of need a full disk is no error yet: the rest of this segment is already there.
     fn prepare_next_if_half_full(&mut self) -> Result<(), JournalError> {
-        if !self.is_half_full() {
+        if !self.is_half_full() || self.tail.next_is_prepared {
+            return Ok(());
+        }
+        // Filling the last space with zeros, on every write again, would help nobody.
+        let free = self.disk.free_bytes();
+        let free = free.map_err(|error| io_error("measure", JOURNAL_DIR, error))?;
+        if free < self.options.segment_bytes.saturating_mul(2) {
             return Ok(());
         }
         match self.prepare_next() {

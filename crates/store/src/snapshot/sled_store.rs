@@ -7,7 +7,8 @@
 //! refuse or panic when it opens a damaged folder and has no repair: the folder then moves to
 //! `quarantine/`, a new one is made, and the journal makes up for it.
 //!
-//! Trees: `head` seq -> [`SnapshotHead`], `chunk` (seq, number) -> bytes, `meta` `high_water` -> seq.
+//! Trees: `head` from seq to [`SnapshotHead`], `chunk` from (seq, number) to bytes, `meta` from
+//! `high_water` to seq.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};

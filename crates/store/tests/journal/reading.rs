@@ -11,7 +11,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(30))]
 
     #[test]
-    fn any_stretch_of_a_live_journal_reads_the_same_as_all_of_it(from in 0_u64..90, length in 0_u64..90) {
+    fn any_stretch_of_a_live_journal_reads_as_in_the_whole(from in 0_u64..90, length in 0_u64..90) {
         let disk = MemoryDisk::new();
         let mut opened = open(&disk).expect("a new disk");
         write_batches(&mut opened, 40);

@@ -1,4 +1,5 @@
-//! Rot, cuts, lost and exchanged bytes: refused, naming the place, unless only the last batch is hit.
+//! Rot, cuts, lost and exchanged bytes: refused, naming the place, unless only the last batch is
+//! hit.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,7 +43,7 @@ proptest! {
     }
 
     #[test]
-    fn a_flipped_bit_in_the_last_batch_is_cut_and_costs_nothing_before_it(place: u64, bit in 0_u8..8) {
+    fn a_flipped_bit_in_the_last_batch_costs_nothing_before_it(place: u64, bit in 0_u8..8) {
         let disk = written();
         let before = read_all(&disk);
         let (file, start) = last_batch(&disk);

@@ -1,11 +1,15 @@
 //! Disks that fail and fill up: nothing acknowledged is lost, and a failure is final.
 
 use std::io::ErrorKind;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use store::journal::{self, JournalOptions};
-use store::{AppendError, Ballast, Disk, JournalError, JournalState, MemoryDisk, Seq};
+use store::{
+    AppendError, Ballast, Disk, JournalError, JournalState, MemoryDisk, Seq, ThreadEnd,
+    spawn_writer_thread,
+};
 
 use crate::rig::{SEGMENT_BYTES, append, desk, open, options, read_all, record, write_batches};
 
@@ -154,4 +158,58 @@ fn many_records_cost_one_sync_and_a_dropped_writer_closes_the_journal() {
         handle.append(&desk(), 5, vec![record(b"x")]),
         Err(AppendError::Closed)
     );
+}
+
+#[test]
+fn a_writer_thread_that_does_not_end_in_time_is_reported() {
+    let opened = open(&MemoryDisk::new()).unwrap();
+    let handle = opened.handle.clone();
+    let (free, stuck) = mpsc::channel::<()>();
+    let stuck = Mutex::new(stuck);
+    handle.on_durable(Box::new(move |_| {
+        stuck
+            .lock()
+            .expect("only this hook takes it")
+            .recv()
+            .expect_err("nothing is sent");
+    }));
+    let thread = spawn_writer_thread(opened.writer).unwrap();
+    append(&handle, b"the hook of this one hangs");
+    assert!(matches!(
+        thread.close_and_join(Duration::from_millis(20)),
+        ThreadEnd::StillRunning
+    ));
+    drop(free);
+}
+
+#[test]
+fn a_writer_thread_that_stops_says_why_and_fails_the_journal() {
+    let disk = MemoryDisk::new();
+    let opened = open(&disk).unwrap();
+    let handle = opened.handle.clone();
+    disk.fail_sync(1);
+    append(&handle, b"never durable");
+    let thread = spawn_writer_thread(opened.writer).unwrap();
+    let end = thread.close_and_join(Duration::from_secs(60));
+    assert!(
+        matches!(end, ThreadEnd::Stopped(JournalError::Io { .. })),
+        "{end:?}"
+    );
+    assert_eq!(handle.state(), JournalState::Failed);
+}
+
+#[test]
+fn a_panic_on_the_writer_thread_fails_the_journal() {
+    let opened = open(&MemoryDisk::new()).unwrap();
+    let handle = opened.handle.clone();
+    handle.on_durable(Box::new(|seq| {
+        panic!("a hook that panics at {seq}, on purpose")
+    }));
+    append(&handle, b"x");
+    let thread = spawn_writer_thread(opened.writer).unwrap();
+    assert!(matches!(
+        thread.close_and_join(Duration::from_secs(60)),
+        ThreadEnd::Panicked
+    ));
+    assert_eq!(handle.state(), JournalState::Failed);
 }
