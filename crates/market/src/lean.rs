@@ -79,7 +79,10 @@ pub enum LeanError {
         entry: String,
     },
     /// A line of an entry.
-    #[error("{path}, {entry}, line {line}: {field} `{text}` is not {expected}", path = path.display())]
+    #[error(
+        "{path}, {entry}, line {line}: {field} `{text}` is not {expected}",
+        path = path.display()
+    )]
     Row {
         /// The archive.
         path: PathBuf,
@@ -259,7 +262,7 @@ impl Day {
 }
 
 /// All quote ticks of the stock `symbol` on `date` under `root`, as a data line would say them (NaN
-/// for a side not yet quoted), in the order and at the times recorded. Suspicious rows are left out.
+/// for a side not yet quoted), in the order and at the times recorded, without the suspicious rows.
 ///
 /// # Errors
 /// A missing or damaged archive; the first broken row.

@@ -4,8 +4,8 @@
 //! gates look at one message and the clock, nothing else. Not here: whether a quote still contains
 //! the model's value (valuation), whether a line is subscribed and live (the feed).
 //!
-//! Which verdicts may be traded: only [`Verdict::Sound`], which is two-sided, uncrossed, not locked,
-//! not a stub, in session and young enough. Every other verdict that can still carries the quote,
+//! Which verdicts may be traded: only [`Verdict::Sound`]: two-sided, uncrossed, not locked, not a
+//! stub, in session and young enough. Every other verdict that can still carries the quote,
 //! because it is information (a one-sided quote bounds a price, a locked one names it).
 
 use crate::money::Price;

@@ -14,8 +14,8 @@ const FIRST_YEAR: i16 = 2013;
 const LAST_YEAR: i16 = 2030;
 
 impl Calendar {
-    /// US stocks and options on stocks and ETFs (NYSE, Nasdaq, Cboe): 09:30 to 16:00 New York, 13:00
-    /// on half days.
+    /// US stocks and options on stocks and ETFs (NYSE, Nasdaq, Cboe): 09:30 to 16:00 New York, to
+    /// 13:00 on half days.
     #[must_use]
     pub fn us_equities() -> Self {
         Self::cash_market("US equities", time(16, 0, 0, 0), time(13, 0, 0, 0))

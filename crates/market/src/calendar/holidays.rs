@@ -1,7 +1,7 @@
 //! The holidays of the exchanges of the United States, by rule instead of by list.
 //!
-//! A rule holds for years that no list covers yet; LEAN's list checks the rules in a test. Not here:
-//! what an exchange does on such a day (exchanges).
+//! A rule holds for years that no list covers yet; LEAN's list checks the rules in a test. Not
+//! here: what an exchange does on such a day (exchanges).
 
 use crate::time::Date;
 use jiff::civil::Weekday;

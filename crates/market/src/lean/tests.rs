@@ -106,9 +106,11 @@ fn broken_rows_fail_by_file_line_and_field_or_are_counted() {
     let broken = format!("{GOOD}\n34320000,1,1,1,x,4,1,1,1,21000,5\n");
     let folder = goog(&broken, GOOD);
     let error = load(&folder, BadRows::Fail).unwrap_err();
+    let message = error.to_string();
+    assert!(message.contains("20151224_quote_american.zip"), "{message}");
     assert!(
-        matches!(&error, LeanError::Row { line: 3, field: "bid close", entry, .. } if entry == CALL),
-        "{error}"
+        message.contains(&format!("{CALL}, line 3: bid close `x`")),
+        "{message}"
     );
     let recorded = load(&folder, BadRows::SkipAndCount).unwrap();
     assert_eq!((recorded.skipped_rows, recorded.option_bars), (1, 4));

@@ -1,4 +1,4 @@
-//! Ticks of a stock, for load tests of the quote path: AIG's 10 October 2013 has 1.4 million quotes.
+//! Ticks of a stock, for load tests of the quote path: AIG's 2013-10-10 has 1.4 million quotes.
 //!
 //! A row speaks of one side; the other is carried forward, whichever exchange spoke last, because
 //! LEAN's rows are changes of one consolidated book (measured: two rows in ten thousand cross that
