@@ -1,7 +1,8 @@
 //! LEAN's zips: their entries, the contract that each entry's name states, and their lines.
 //!
 //! Why one place: every line that can't be read has to be reported with file, entry, line and
-//! field, or skipped and counted. Not here: what a line means (row), which archives there are (source).
+//! field, or skipped and counted. Not here: what a line means (row), which archives there are
+//! (source).
 
 use super::row::BadField;
 use super::{BadRows, LeanError};
