@@ -1,0 +1,134 @@
+//! Every metric of the node, declared once: name, kind, unit, labels, help.
+//!
+//! Dashboards and alert rules are checked against [`ALL`]. Labels come from bounded sets. Shells
+//! take their handles once, at start; crates return counts and never touch the facade. Where the
+//! numbers are served is the node's business. A new metric is one line in the table below.
+
+use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Unit};
+
+/// How a metric counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts per bucket; these are the upper bounds, in the metric's unit.
+    Histogram(&'static [f64]),
+}
+
+/// One metric.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Metric {
+    /// Its name at Prometheus.
+    pub name: &'static str,
+    /// How it counts.
+    pub kind: Kind,
+    /// What it counts.
+    pub unit: Unit,
+    /// The names of its labels, in the order in which values are given.
+    pub labels: &'static [&'static str],
+    /// One sentence for people.
+    pub help: &'static str,
+}
+
+/// Seconds from a microsecond to ten: what a handler or a restart takes.
+pub const SECONDS_BUCKETS: &[f64] =
+    &[1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0];
+
+const COUNTER: Kind = Kind::Counter;
+const GAUGE: Kind = Kind::Gauge;
+const SECONDS: Kind = Kind::Histogram(SECONDS_BUCKETS);
+
+/// A macro so that a metric is one line that can't be left out of [`ALL`].
+macro_rules! table {
+    ($($constant:ident, $name:literal, $kind:expr, $unit:ident, $labels:expr, $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub const $constant: Metric = Metric {
+                name: $name, kind: $kind, unit: Unit::$unit, labels: &$labels, help: $help,
+            };
+        )*
+        /// Every metric of the node.
+        pub const ALL: &[Metric] = &[$($constant),*];
+    };
+}
+
+table! {
+    ACTOR_HANDLED, "optionsib_actor_handled_total", COUNTER, Count, ["role"], "messages and wake-ups handled";
+    ACTOR_SECONDS, "optionsib_actor_handler_seconds", SECONDS, Seconds, ["role"], "time in the handler";
+    ACTOR_QUEUE, "optionsib_actor_queue_depth", GAUGE, Count, ["role"], "messages queued or in hand";
+    ACTOR_RESTARTS, "optionsib_actor_restarts_total", COUNTER, Count, ["role"], "restarts after failures";
+    ACTOR_UP, "optionsib_actor_up", GAUGE, Count, ["role"], "1 while an incarnation takes messages";
+    ACTOR_GENERATION, "optionsib_actor_generation", GAUGE, Count, ["role"], "number of the present incarnation";
+    ACTOR_READY, "optionsib_actor_ready", GAUGE, Count, ["role"], "1 while the role has what it needs";
+    ACTOR_QUARANTINED, "optionsib_actor_quarantined", GAUGE, Count, ["role"], "1 while the role is down until revived";
+    ACTOR_UNKILLABLE, "optionsib_actor_unkillable_total", COUNTER, Count, ["role"], "kills that did not end the role in time";
+    ACTOR_RECOVERY, "optionsib_actor_recovery_seconds", SECONDS, Seconds, ["role"], "from the failure until the next incarnation takes messages";
+    CHAOS_INJECTIONS, "optionsib_chaos_injections_total", COUNTER, Count, ["role", "fault"], "faults injected";
+    WATCHDOG_TRIPS, "optionsib_watchdog_trips_total", COUNTER, Count, ["cause"], "halts tripped by the watchdog thread";
+}
+
+impl Metric {
+    /// The counter with these label values; keep it, looking it up isn't free.
+    #[must_use]
+    pub fn counter(&self, values: &[&str]) -> Counter {
+        debug_assert_eq!(self.kind, Kind::Counter, "{} is another kind", self.name);
+        metrics::with_recorder(|to| to.register_counter(&self.key(values), &METADATA))
+    }
+
+    /// The gauge with these label values; keep it, looking it up isn't free.
+    #[must_use]
+    pub fn gauge(&self, values: &[&str]) -> Gauge {
+        debug_assert_eq!(self.kind, Kind::Gauge, "{} is another kind", self.name);
+        metrics::with_recorder(|to| to.register_gauge(&self.key(values), &METADATA))
+    }
+
+    /// The histogram with these label values; keep it, looking it up isn't free.
+    #[must_use]
+    pub fn histogram(&self, values: &[&str]) -> Histogram {
+        debug_assert!(matches!(self.kind, Kind::Histogram(_)), "{} is another kind", self.name);
+        metrics::with_recorder(|to| to.register_histogram(&self.key(values), &METADATA))
+    }
+
+    fn key(&self, values: &[&str]) -> Key {
+        debug_assert_eq!(self.labels.len(), values.len(), "{} takes other labels", self.name);
+        let labels = self.labels.iter().zip(values);
+        let labels = labels.map(|(name, value)| Label::new(*name, (*value).to_owned()));
+        Key::from_parts(self.name, labels.collect::<Vec<_>>())
+    }
+}
+
+static METADATA: Metadata<'static> = Metadata::new("optionsib", Level::INFO, None);
+
+/// Tells the recorder name, unit and help of every metric. Once, after it is installed.
+pub fn describe_all() {
+    for metric in ALL {
+        let (name, unit, help) = (metric.name, metric.unit, metric.help);
+        match metric.kind {
+            Kind::Counter => metrics::describe_counter!(name, unit, help),
+            Kind::Gauge => metrics::describe_gauge!(name, unit, help),
+            Kind::Histogram(_) => metrics::describe_histogram!(name, unit, help),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_unique_and_of_the_house_form() {
+        let names: BTreeSet<&str> = ALL.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        for metric in ALL {
+            assert!(metric.name.starts_with("optionsib_"), "{}", metric.name);
+            let total = metric.name.ends_with("_total");
+            assert_eq!(total, metric.kind == Kind::Counter, "{}", metric.name);
+            if let Kind::Histogram(buckets) = metric.kind {
+                assert!(buckets.is_sorted() && !buckets.is_empty());
+            }
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! The broker session: the only role that writes to the broker, and the first to hear it.
+//!
+//! It runs the link machine, checks each clearance immediately before the write (inside the port,
+//! under the wire fence) and passes every report on at once.
+//!
+//! *Restart:* connects anew as the next generation; the desk, the reconciler and the risk book
+//! restart with it, so that nobody acts on the old connection's words.
+//! *Loses:* what the broker said while nobody listened; reconciliation asks for it.
+
+use crate::desk::DeskMessage;
+use crate::protocol_key;
+use crate::reconciler::ReconcilerMessage;
+use crate::runtime::protocol::ProtocolStep;
+use crate::runtime::{Context, Role, RoleError, RoleMessage, RoleRef};
+use arc_swap::ArcSwap;
+use broker::link::{BrokerLink, LinkEffect, LinkInput, LinkState, LinkTiming};
+use broker::port::{BrokerEvent, OrderPort, WriteError};
+use market::time::ProcessTime;
+use risk::cleared::Cleared;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use trading::id::{IntentKey, OrderId};
+use trading::order::{Order, OrderHash};
+use trading::report::Question;
+
+/// Where the link stands, for everyone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkStatus {
+    /// The state.
+    pub state: LinkState,
+    /// The generation that it belongs to.
+    pub generation: u32,
+}
+
+/// What the session needs.
+#[derive(Clone)]
+pub struct SessionSpec {
+    /// Makes the order connection of one incarnation.
+    pub port: Arc<dyn Fn() -> Box<dyn OrderPort> + Send + Sync>,
+    /// How long the link waits for what.
+    pub timing: LinkTiming,
+    /// The last link generation that was used in this process; it never goes back.
+    pub generations: Arc<AtomicU32>,
+    /// Where the link's state is published.
+    pub status: Arc<ArcSwap<LinkStatus>>,
+    /// Who hears reports.
+    pub desk: RoleRef<DeskMessage>,
+    /// Who hears answers.
+    pub reconciler: RoleRef<ReconcilerMessage>,
+}
+
+/// What the session is told.
+#[derive(Debug)]
+pub enum SessionMessage {
+    /// Write a new order.
+    Place(Cleared<Order>),
+    /// Write a changed order.
+    Modify(Cleared<Order>),
+    /// Ask for a cancel; passes in every state of the link that has a connection.
+    Cancel(OrderId),
+    /// Ask the broker.
+    Ask {
+        /// Comes back with the answer.
+        ticket: u64,
+        /// What.
+        question: Question,
+    },
+    /// The broker said something.
+    Event {
+        /// Through which connection.
+        generation: u32,
+        /// What.
+        event: Box<BrokerEvent>,
+    },
+    /// The desk has taken in a complete reconciliation.
+    Reconciled {
+        /// Within which connection it was asked.
+        generation: u32,
+    },
+}
+
+impl RoleMessage for SessionMessage {
+    fn duplicate(&self) -> Option<Self> {
+        match self {
+            Self::Event { generation, event } => {
+                Some(Self::Event { generation: *generation, event: event.clone() })
+            }
+            Self::Reconciled { generation } => Some(Self::Reconciled { generation: *generation }),
+            // A clearance can't be copied: that is its point. A cancel or a question may come twice.
+            Self::Cancel(order_id) => Some(Self::Cancel(*order_id)),
+            Self::Ask { ticket, question } => {
+                Some(Self::Ask { ticket: *ticket, question: *question })
+            }
+            Self::Place(_) | Self::Modify(_) => None,
+        }
+    }
+
+    fn may_drop(&self) -> bool {
+        // A real network loses reports; reconciliation has to find them.
+        match self {
+            Self::Event { event, .. } => matches!(**event, BrokerEvent::Report(_)),
+            Self::Place(_)
+            | Self::Modify(_)
+            | Self::Cancel(_)
+            | Self::Ask { .. }
+            | Self::Reconciled { .. } => false,
+        }
+    }
+
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Place(_) => "place",
+            Self::Modify(_) => "modify",
+            Self::Cancel(_) => "cancel",
+            Self::Ask { .. } => "ask",
+            Self::Event { .. } => "event",
+            Self::Reconciled { .. } => "reconciled",
+        }
+    }
+}
+
+/// What became of a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendOutcome {
+    /// The order.
+    pub order_id: OrderId,
+    /// The hash of what was written, or why nothing was (or perhaps was).
+    pub result: Result<OrderHash, WriteError>,
+    /// It was a modify.
+    pub modify: bool,
+}
+
+/// The role.
+pub struct SessionRole {
+    spec: SessionSpec,
+    port: Box<dyn OrderPort>,
+    link: BrokerLink,
+}
+
+impl SessionRole {
+    /// Begins to connect.
+    pub fn start(
+        spec: &SessionSpec,
+        cx: &mut Context<SessionMessage>,
+    ) -> Result<Self, RoleError> {
+        let generation = spec.generations.load(Ordering::Acquire);
+        let link = BrokerLink::new(spec.timing, generation, cx.now().process);
+        Ok(Self { spec: spec.clone(), port: (spec.port)(), link })
+    }
+
+    fn run(&mut self, input: LinkInput, cx: &mut Context<SessionMessage>) {
+        for effect in self.link.on(input, cx.now().process) {
+            match effect {
+                LinkEffect::Connect { generation } => self.connect(generation, cx),
+                LinkEffect::Disconnect => self.port.disconnect(),
+                LinkEffect::Reconcile { generation } => {
+                    // Refused only while it restarts; it starts by asking.
+                    let _ = self.spec.reconciler.send(ReconcilerMessage::Begin { generation });
+                }
+                LinkEffect::Publish { state, generation } => {
+                    let status = LinkStatus { state, generation };
+                    self.spec.status.store(Arc::new(status));
+                    let _ = self.spec.desk.send(DeskMessage::Link(status));
+                    let _ = self.spec.reconciler.send(ReconcilerMessage::Link(status));
+                    if state == LinkState::Ready { cx.ready() } else { cx.unready() }
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self, generation: u32, cx: &mut Context<SessionMessage>) {
+        self.spec.generations.fetch_max(generation, Ordering::AcqRel);
+        let own = cx.pinned_ref();
+        let sink = Box::new(move |event| {
+            // A full mailbox loses a report, as a network does; reconciliation asks for it.
+            let _ = own.send(SessionMessage::Event { generation, event: Box::new(event) });
+        });
+        self.port.connect(generation, sink);
+    }
+
+    fn on_event(
+        &mut self,
+        generation: u32,
+        event: BrokerEvent,
+        cx: &mut Context<SessionMessage>,
+    ) -> Result<(), RoleError> {
+        if generation != self.link.generation() {
+            return Ok(());
+        }
+        match event {
+            BrokerEvent::Connected { next_order_id } => {
+                self.tell_desk(DeskMessage::NextOrderId(next_order_id))?;
+                self.run(LinkInput::Connected, cx);
+                Ok(())
+            }
+            BrokerEvent::Disconnected { reason } => {
+                tracing::warn!(reason, "the broker link is down");
+                self.run(LinkInput::Disconnected, cx);
+                Ok(())
+            }
+            BrokerEvent::Report(report) => {
+                let _ = self.spec.reconciler.send(ReconcilerMessage::Stirred);
+                self.tell_desk(DeskMessage::Report(Box::new(report)))
+            }
+            BrokerEvent::Answer { ticket, answer } => {
+                let answered = ReconcilerMessage::Answer { ticket, answer: Box::new(answer) };
+                let _ = self.spec.reconciler.send(answered);
+                Ok(())
+            }
+        }
+    }
+
+    /// What the broker said about orders must not be lost silently: if the desk can't take it, this
+    /// role ends, and with it the whole trade branch, which reconciles from the start.
+    fn tell_desk(&self, message: DeskMessage) -> Result<(), RoleError> {
+        self.spec.desk.send(message).map_err(|refused| {
+            RoleError::failed(format!("the desk took no report: {refused}"))
+        })
+    }
+
+    fn write(
+        &mut self,
+        cleared: Cleared<Order>,
+        modify: bool,
+        cx: &mut Context<SessionMessage>,
+    ) -> Result<(), RoleError> {
+        let (order_id, key) = (cleared.order().order_id, cleared.order().key.clone());
+        let now = cx.now().process;
+        let result = match (self.link.state(), modify) {
+            (LinkState::Ready, false) => self.port.place(cleared, now),
+            (LinkState::Ready, true) => self.port.modify(cleared, now),
+            _ => Err(WriteError::NotConnected),
+        };
+        if result.is_ok() {
+            announce(cx, ProtocolStep::Sent, &key)?;
+        }
+        self.tell_desk(DeskMessage::SendOutcome(SendOutcome { order_id, result, modify }))
+    }
+}
+
+fn announce(
+    cx: &Context<SessionMessage>,
+    step: ProtocolStep,
+    key: &IntentKey,
+) -> Result<(), RoleError> {
+    cx.faults().step(step, protocol_key(key))
+}
+
+impl Role for SessionRole {
+    type Message = SessionMessage;
+
+    fn handle(
+        &mut self,
+        message: SessionMessage,
+        cx: &mut Context<SessionMessage>,
+    ) -> Result<(), RoleError> {
+        match message {
+            SessionMessage::Place(cleared) => self.write(cleared, false, cx),
+            SessionMessage::Modify(cleared) => self.write(cleared, true, cx),
+            SessionMessage::Cancel(order_id) => {
+                // Without a connection the desk asks again after the next reconciliation.
+                let _ = self.port.cancel(order_id);
+                Ok(())
+            }
+            SessionMessage::Ask { ticket, question } => {
+                // An unanswered question runs into its deadline at the reconciler.
+                let _ = self.port.ask(ticket, question);
+                Ok(())
+            }
+            SessionMessage::Event { generation, event } => self.on_event(generation, *event, cx),
+            SessionMessage::Reconciled { generation } => {
+                self.run(LinkInput::Reconciled { generation }, cx);
+                Ok(())
+            }
+        }
+    }
+
+    fn next_wake(&self) -> Option<(ProcessTime, &'static str)> {
+        self.link.next_wake()
+    }
+
+    fn on_wake(&mut self, cx: &mut Context<SessionMessage>) -> Result<(), RoleError> {
+        self.run(LinkInput::Wake, cx);
+        Ok(())
+    }
+}
+
+impl Drop for SessionRole {
+    fn drop(&mut self) {
+        self.port.disconnect();
+    }
+}
