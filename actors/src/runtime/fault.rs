@@ -151,11 +151,7 @@ impl Gate {
     /// The fault that strikes now, of those that are eligible. Rules are asked in the order of
     /// arming; those that have ended or are spent go.
     #[cold]
-    pub(super) fn draw(
-        &self,
-        now: ProcessTime,
-        eligible: impl Fn(Fault) -> bool,
-    ) -> Option<Fault> {
+    pub(super) fn draw(&self, now: ProcessTime, eligible: impl Fn(Fault) -> bool) -> Option<Fault> {
         let mut state = lock(&self.state);
         let GateState { random, rules, .. } = &mut *state;
         rules.retain(|(_, rule)| now < rule.until);
@@ -177,7 +173,11 @@ impl Gate {
     /// The incarnation that a direct kill strikes.
     pub(super) fn attach(&self, generation: u64, cell: ActorCell) {
         let mut state = lock(&self.state);
-        if state.target.as_ref().is_none_or(|(attached, _)| *attached <= generation) {
+        if state
+            .target
+            .as_ref()
+            .is_none_or(|(attached, _)| *attached <= generation)
+        {
             state.target = Some((generation, cell));
         }
     }
@@ -214,11 +214,17 @@ struct Common {
 
 impl Common {
     fn report(&self, rule: Option<u64>, role: &RolePath, fault: Fault) {
-        metrics::CHAOS_INJECTIONS.counter(&[role.as_str(), fault.label()]).increment(1);
+        metrics::CHAOS_INJECTIONS
+            .counter(&[role.as_str(), fault.label()])
+            .increment(1);
         tracing::warn!(%role, fault = fault.label(), rule, "fault injected");
         let sink = lock(&self.sink).clone();
         if let Some(sink) = sink {
-            sink(&Injection { rule, role: role.clone(), fault });
+            sink(&Injection {
+                rule,
+                role: role.clone(),
+                fault,
+            });
         }
     }
 }
@@ -277,7 +283,12 @@ impl FaultBoard {
             return Err(FaultError::Refused);
         };
         let gate = self.find(role)?;
-        let bad = |problem| Err(FaultError::BadRule { role: role.clone(), problem });
+        let bad = |problem| {
+            Err(FaultError::BadRule {
+                role: role.clone(),
+                problem,
+            })
+        };
         if rule.ppm == 0 || rule.ppm > CERTAIN_PPM {
             return bad("the probability must lie in 1..=1000000 parts per million");
         }
@@ -322,7 +333,11 @@ impl FaultBoard {
             rules
                 .into_iter()
                 .filter(move |(_, rule)| now < rule.until)
-                .map(move |(id, rule)| ArmedRule { id, role: path.clone(), rule })
+                .map(move |(id, rule)| ArmedRule {
+                    id,
+                    role: path.clone(),
+                    rule,
+                })
         };
         gates.iter().flat_map(rules).collect()
     }
@@ -391,8 +406,9 @@ impl FaultBoard {
         intent_key_hash: u64,
     ) -> Result<(), RoleError> {
         let observer = lock(&self.0.observer).clone();
-        let verdict = observer
-            .map_or(StepVerdict::Pass, |observer| observer.on_step(role, step, intent_key_hash));
+        let verdict = observer.map_or(StepVerdict::Pass, |observer| {
+            observer.on_step(role, step, intent_key_hash)
+        });
         match verdict {
             StepVerdict::Pass => Ok(()),
             StepVerdict::KillRole(target) if target == *role => {

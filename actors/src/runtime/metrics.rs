@@ -2,7 +2,7 @@
 //!
 //! Dashboards and alert rules are checked against [`ALL`]. Labels come from bounded sets. Shells
 //! take their handles once, at start; crates return counts and never touch the facade. Where the
-//! numbers are served is the node's business. A new metric is one line in the table below.
+//! numbers are served is the node's business. A new metric is one row in the table below.
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Unit};
 
@@ -33,14 +33,15 @@ pub struct Metric {
 }
 
 /// Seconds from a microsecond to ten: what a handler or a restart takes.
-pub const SECONDS_BUCKETS: &[f64] =
-    &[1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0];
+pub const SECONDS_BUCKETS: &[f64] = &[
+    1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0,
+];
 
 const COUNTER: Kind = Kind::Counter;
 const GAUGE: Kind = Kind::Gauge;
 const SECONDS: Kind = Kind::Histogram(SECONDS_BUCKETS);
 
-/// A macro so that a metric is one line that can't be left out of [`ALL`].
+/// A macro so that a metric is one row that can't be left out of [`ALL`].
 macro_rules! table {
     ($($constant:ident, $name:literal, $kind:expr, $unit:ident, $labels:expr, $help:literal;)*) => {
         $(
@@ -55,44 +56,62 @@ macro_rules! table {
 }
 
 table! {
-    ACTOR_HANDLED, "optionsib_actor_handled_total", COUNTER, Count, ["role"], "messages and wake-ups handled";
-    ACTOR_SECONDS, "optionsib_actor_handler_seconds", SECONDS, Seconds, ["role"], "time in the handler";
-    ACTOR_QUEUE, "optionsib_actor_queue_depth", GAUGE, Count, ["role"], "messages queued or in hand";
-    ACTOR_RESTARTS, "optionsib_actor_restarts_total", COUNTER, Count, ["role"], "restarts after failures";
-    ACTOR_UP, "optionsib_actor_up", GAUGE, Count, ["role"], "1 while an incarnation takes messages";
-    ACTOR_GENERATION, "optionsib_actor_generation", GAUGE, Count, ["role"], "number of the present incarnation";
-    ACTOR_READY, "optionsib_actor_ready", GAUGE, Count, ["role"], "1 while the role has what it needs";
-    ACTOR_QUARANTINED, "optionsib_actor_quarantined", GAUGE, Count, ["role"], "1 while the role is down until revived";
-    ACTOR_UNKILLABLE, "optionsib_actor_unkillable_total", COUNTER, Count, ["role"], "kills that did not end the role in time";
-    ACTOR_RECOVERY, "optionsib_actor_recovery_seconds", SECONDS, Seconds, ["role"], "from the failure until the next incarnation takes messages";
-    CHAOS_INJECTIONS, "optionsib_chaos_injections_total", COUNTER, Count, ["role", "fault"], "faults injected";
-    WATCHDOG_TRIPS, "optionsib_watchdog_trips_total", COUNTER, Count, ["cause"], "halts tripped by the watchdog thread";
+    ACTOR_HANDLED, "optionsib_actor_handled_total", COUNTER, Count, ["role"],
+        "messages and wake-ups handled";
+    ACTOR_SECONDS, "optionsib_actor_handler_seconds", SECONDS, Seconds, ["role"],
+        "time in the handler";
+    ACTOR_QUEUE, "optionsib_actor_queue_depth", GAUGE, Count, ["role"],
+        "messages queued or in hand";
+    ACTOR_RESTARTS, "optionsib_actor_restarts_total", COUNTER, Count, ["role"],
+        "restarts after failures";
+    ACTOR_UP, "optionsib_actor_up", GAUGE, Count, ["role"],
+        "1 while an incarnation takes messages";
+    ACTOR_GENERATION, "optionsib_actor_generation", GAUGE, Count, ["role"],
+        "number of the present incarnation";
+    ACTOR_READY, "optionsib_actor_ready", GAUGE, Count, ["role"],
+        "1 while the role has what it needs";
+    ACTOR_QUARANTINED, "optionsib_actor_quarantined", GAUGE, Count, ["role"],
+        "1 while the role is down until revived";
+    ACTOR_UNKILLABLE, "optionsib_actor_unkillable_total", COUNTER, Count, ["role"],
+        "kills that did not end the role in time";
+    ACTOR_RECOVERY, "optionsib_actor_recovery_seconds", SECONDS, Seconds, ["role"],
+        "from the failure until the next incarnation takes messages";
+    CHAOS_INJECTIONS, "optionsib_chaos_injections_total", COUNTER, Count, ["role", "fault"],
+        "faults injected";
+    WATCHDOG_TRIPS, "optionsib_watchdog_trips_total", COUNTER, Count, ["cause"],
+        "halts tripped by the watchdog thread";
 }
 
 impl Metric {
     /// The counter with these label values; keep it, looking it up isn't free.
-    #[must_use]
     pub fn counter(&self, values: &[&str]) -> Counter {
         debug_assert_eq!(self.kind, Kind::Counter, "{} is another kind", self.name);
         metrics::with_recorder(|to| to.register_counter(&self.key(values), &METADATA))
     }
 
     /// The gauge with these label values; keep it, looking it up isn't free.
-    #[must_use]
     pub fn gauge(&self, values: &[&str]) -> Gauge {
         debug_assert_eq!(self.kind, Kind::Gauge, "{} is another kind", self.name);
         metrics::with_recorder(|to| to.register_gauge(&self.key(values), &METADATA))
     }
 
     /// The histogram with these label values; keep it, looking it up isn't free.
-    #[must_use]
     pub fn histogram(&self, values: &[&str]) -> Histogram {
-        debug_assert!(matches!(self.kind, Kind::Histogram(_)), "{} is another kind", self.name);
+        debug_assert!(
+            matches!(self.kind, Kind::Histogram(_)),
+            "{} is another kind",
+            self.name
+        );
         metrics::with_recorder(|to| to.register_histogram(&self.key(values), &METADATA))
     }
 
     fn key(&self, values: &[&str]) -> Key {
-        debug_assert_eq!(self.labels.len(), values.len(), "{} takes other labels", self.name);
+        debug_assert_eq!(
+            self.labels.len(),
+            values.len(),
+            "{} takes other labels",
+            self.name
+        );
         let labels = self.labels.iter().zip(values);
         let labels = labels.map(|(name, value)| Label::new(*name, (*value).to_owned()));
         Key::from_parts(self.name, labels.collect::<Vec<_>>())

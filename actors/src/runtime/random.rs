@@ -24,7 +24,7 @@ impl SplitMix {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `bound` (0 for a bound of 0); the bias is below 2^-44 for bounds of a million.
+    /// A number below `bound` (0 for 0); the bias is below 2^-44 for bounds of a million.
     pub const fn below(&mut self, bound: u64) -> u64 {
         let drawn = self.draw();
         if bound == 0 { 0 } else { drawn % bound }

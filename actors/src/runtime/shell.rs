@@ -11,7 +11,7 @@ use super::life::{Life, Target};
 use super::metrics;
 use super::role::{Context, Role, RoleError, RoleMessage};
 use super::role_ref::{Incumbent, RoleRef};
-use super::supervision::Exit;
+use super::supervision::events::Exit;
 use super::supervisor::{Launch, Shared};
 use ::metrics::{Counter, Gauge, Histogram};
 use market::time::ProcessTime;
@@ -26,9 +26,8 @@ use tokio::task::JoinHandle;
 use tracing::Span;
 
 /// Makes a role in its seat: recovers it from the journal or wherever its state is kept.
-pub(super) type Factory<R> = Arc<
-    dyn Fn(&mut Context<<R as Role>::Message>) -> Result<R, RoleError> + Send + Sync + 'static,
->;
+pub(super) type Factory<R> =
+    Arc<dyn Fn(&mut Context<<R as Role>::Message>) -> Result<R, RoleError> + Send + Sync + 'static>;
 
 /// What an actor's mailbox carries.
 pub(super) enum Envelope<M> {
@@ -97,7 +96,11 @@ pub(super) async fn spawn<R: Role>(
     own: RoleRef<R::Message>,
     factory: Factory<R>,
 ) -> Result<JoinHandle<()>, SpawnErr> {
-    let start = Start { launch, own, factory };
+    let start = Start {
+        launch,
+        own,
+        factory,
+    };
     let (_, handle) = Actor::spawn(None, Shell::<R>(PhantomData), start).await?;
     Ok(handle)
 }
@@ -114,7 +117,10 @@ impl<R: Role> Actor for Shell<R> {
     ) -> Result<Seated<R>, ActorProcessingErr> {
         // A life that was killed before this kills the actor at its next await.
         start.launch.life.attach(Target::Role(myself.get_cell()));
-        start.launch.gate.attach(start.launch.life.generation(), myself.get_cell());
+        start
+            .launch
+            .gate
+            .attach(start.launch.life.generation(), myself.get_cell());
         Ok(Seated::new(start, &myself))
     }
 
@@ -157,7 +163,10 @@ impl<R: Role> Actor for Shell<R> {
             let cx = &mut seated.cx;
             let stopping = catch_unwind(AssertUnwindSafe(|| role.stopping(cx)));
             if let Err(payload) = stopping {
-                seated.cx.life.note_exit(Exit::Abnormal(panic_reason(payload.as_ref())));
+                seated
+                    .cx
+                    .life
+                    .note_exit(Exit::Abnormal(panic_reason(payload.as_ref())));
             }
         }
         seated.cx.life.note_exit(Exit::Normal);
@@ -167,7 +176,18 @@ impl<R: Role> Actor for Shell<R> {
 
 impl<R: Role> Seated<R> {
     fn new(start: Start<R>, myself: &ActorRef<Envelope<R::Message>>) -> Self {
-        let Start { launch: Launch { life, permit, row, gate, shared }, own, factory } = start;
+        let Start {
+            launch:
+                Launch {
+                    life,
+                    permit,
+                    row,
+                    gate,
+                    shared,
+                },
+            own,
+            factory,
+        } = start;
         let Shared { clock, faults, .. } = &*shared;
         let (clock, faults): (_, FaultBoard) = (clock.clone(), faults.clone());
         let generation = life.generation();
@@ -178,7 +198,10 @@ impl<R: Role> Seated<R> {
             // Refused only by an actor that has ended; the alarm ends with it.
             let _ = actor.send_message(Envelope::Alarm);
         });
-        let (up, depth) = (metrics::ACTOR_UP.gauge(&[path]), metrics::ACTOR_QUEUE.gauge(&[path]));
+        let (up, depth) = (
+            metrics::ACTOR_UP.gauge(&[path]),
+            metrics::ACTOR_QUEUE.gauge(&[path]),
+        );
         let meters = Meters {
             handled: metrics::ACTOR_HANDLED.counter(&[path]),
             seconds: metrics::ACTOR_SECONDS.histogram(&[path]),
@@ -202,7 +225,14 @@ impl<R: Role> Seated<R> {
             meters,
             span: tracing::info_span!("role", path, generation),
             gate,
-            vacate: Vacate { own, incumbent, row, generation, up, depth },
+            vacate: Vacate {
+                own,
+                incumbent,
+                row,
+                generation,
+                up,
+                depth,
+            },
             cx,
             _seat: permit,
         }
@@ -222,7 +252,8 @@ impl<R: Role> Seated<R> {
                 return Outcome::Fail(format!("start: {}", panic_reason(payload.as_ref())));
             }
         };
-        self.alarm.want(made.next_wake().map(|(at, _)| at), self.cx.now.process);
+        self.alarm
+            .want(made.next_wake().map(|(at, _)| at), self.cx.now.process);
         self.role = Some(made);
         self.vacate.own.install(&self.vacate.incumbent);
         self.vacate.up.set(1.0);
@@ -235,7 +266,9 @@ impl<R: Role> Seated<R> {
     }
 
     fn handle(&mut self, envelope: Envelope<R::Message>) -> Outcome {
-        let Some(role) = &mut self.role else { return Outcome::Continue };
+        let Some(role) = &mut self.role else {
+            return Outcome::Continue;
+        };
         let cx = &mut self.cx;
         cx.now = cx.clock.now();
         let begun = cx.now.process;
@@ -272,7 +305,11 @@ impl<R: Role> Seated<R> {
         let wake = role.next_wake().map(|(at, _)| at);
         // A role whose wake leaves it due again would spin without letting time pass.
         let pause = Duration::from_millis(1);
-        let earliest = if delivered { ProcessTime::ZERO } else { begun + pause };
+        let earliest = if delivered {
+            ProcessTime::ZERO
+        } else {
+            begun + pause
+        };
         self.alarm.want(wake.map(|at| at.max(earliest)), done);
         Outcome::Continue
     }

@@ -5,71 +5,15 @@
 //! shell delivers behind everything that was pending. Children are started in order and stopped
 //! in reverse order. An exit that names an older generation than the present one is stale.
 
-use super::policy::{Beyond, ChildPolicy, Intensity, Restart, Shutdown, Strategy, Window};
+use super::policy::{Beyond, ChildPolicy, Intensity, Shutdown, Strategy, Window};
 use super::random::SplitMix;
+use events::{Action, Event, Exit};
 use market::time::ProcessTime;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// How an actor ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// It stopped, by itself or asked.
-    Normal,
-    /// Error, panic, kill, failed start: the reason.
-    Abnormal(String),
-}
-
-/// What a supervisor hears. `child` is the index in its specification.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// Start all children.
-    Begin,
-    /// The child's recovery is done; it handles messages.
-    Started { child: usize, generation: u64 },
-    /// The child reports that it is ready, or not ready any more.
-    Readiness { child: usize, generation: u64, ready: bool },
-    /// The child has ended and its state is dropped.
-    Exited { child: usize, generation: u64, exit: Exit },
-    /// Everything that was pending when [`Action::Settle`] was asked for has been delivered.
-    Settle,
-    /// A moment named by [`Supervision::next_wake`] has come.
-    Wake,
-    /// An operator wants the child restarted, or taken out of quarantine. Not a failure.
-    Revive { child: usize },
-    /// Stop all children in reverse order and end.
-    Shutdown,
-}
-
-/// What a supervisor does. Carried out in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Start the child as this generation.
-    Start { child: usize, generation: u64 },
-    /// Ask the child to end.
-    Stop { child: usize, how: Shutdown },
-    /// Kill the child.
-    Kill { child: usize },
-    /// Deliver [`Event::Settle`] behind all that is pending.
-    Settle,
-    /// The child failed and is started again after the wait (with those that depend on it).
-    Restarting { child: usize, after: Duration, reason: String },
-    /// The child exited and isn't restarted.
-    Rests { child: usize },
-    /// The child stays down, see [`Beyond`].
-    Benched { child: usize, beyond: Beyond, reason: String },
-    /// A killed child has not ended in time; its generation is fenced and the tree goes on.
-    Unkillable { child: usize },
-    /// Trading must halt, because of this child.
-    Halt { child: usize, reason: String },
-    /// All children are stopped: fail towards the parent, because of this child.
-    Escalate { child: usize, reason: String },
-    /// The root is beyond its intensity, because of this child; nothing is restarted any more,
-    /// nothing is stopped yet.
-    Exhausted { child: usize, reason: String },
-    /// All children are stopped after [`Event::Shutdown`]: end.
-    Finished,
-}
+pub mod events;
+mod judging;
 
 /// Where a child is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,9 +25,17 @@ pub enum State {
     /// Recovering.
     Starting { deadline: ProcessTime },
     /// Handling messages.
-    Running { since: ProcessTime, ready: bool, ready_by: Option<ProcessTime> },
+    Running {
+        since: ProcessTime,
+        ready: bool,
+        ready_by: Option<ProcessTime>,
+    },
     /// Asked to end, or killed.
-    Stopping { deadline: ProcessTime, killed: bool, then: Then },
+    Stopping {
+        deadline: ProcessTime,
+        killed: bool,
+        then: Then,
+    },
     /// Ended, not yet judged.
     Gone { exit: Exit, ran: Duration },
     /// Down until the others of its group are.
@@ -105,7 +57,10 @@ pub enum Then {
 
 impl State {
     fn is_alive(&self) -> bool {
-        matches!(self, Self::Starting { .. } | Self::Running { .. } | Self::Stopping { .. })
+        matches!(
+            self,
+            Self::Starting { .. } | Self::Running { .. } | Self::Stopping { .. }
+        )
     }
     fn is_member(&self) -> bool {
         !matches!(self, Self::Finished | Self::Benched(_))
@@ -217,10 +172,18 @@ impl Supervision {
                 }
             }
             Event::Started { child, generation } => self.started(child, generation, now),
-            Event::Readiness { child, generation, ready } => {
+            Event::Readiness {
+                child,
+                generation,
+                ready,
+            } => {
                 self.readiness(child, generation, ready);
             }
-            Event::Exited { child, generation, exit } => {
+            Event::Exited {
+                child,
+                generation,
+                exit,
+            } => {
                 if self.current(child, generation) {
                     self.exited(child, exit, now, &mut actions);
                 }
@@ -250,7 +213,11 @@ impl Supervision {
                 Some((*not_before, "backoff"))
             }
             State::Starting { deadline } => Some((*deadline, "start deadline")),
-            State::Running { ready: false, ready_by: Some(by), .. } => Some((*by, "ready deadline")),
+            State::Running {
+                ready: false,
+                ready_by: Some(by),
+                ..
+            } => Some((*by, "ready deadline")),
             State::Stopping { deadline, .. } => Some((*deadline, "stop deadline")),
             State::Waiting { .. }
             | State::Running { .. }
@@ -260,7 +227,11 @@ impl Supervision {
             | State::Finished
             | State::Benched(_) => None,
         };
-        self.children.iter().enumerate().filter_map(due).min_by_key(|(at, _)| *at)
+        self.children
+            .iter()
+            .enumerate()
+            .filter_map(due)
+            .min_by_key(|(at, _)| *at)
     }
 
     /// Where the child is.
@@ -280,11 +251,16 @@ impl Supervision {
     pub fn all_ready(&self) -> bool {
         let ready = |state: &State| matches!(state, State::Running { ready: true, .. });
         self.mode == Mode::Up
-            && self.children.iter().all(|child| !child.state.is_member() || ready(&child.state))
+            && self
+                .children
+                .iter()
+                .all(|child| !child.state.is_member() || ready(&child.state))
     }
 
     fn current(&self, child: usize, generation: u64) -> bool {
-        self.children.get(child).is_some_and(|child| child.generation == generation)
+        self.children
+            .get(child)
+            .is_some_and(|child| child.generation == generation)
     }
 
     /// The waiting children that may be started as soon as their wait is over. Where later
@@ -315,13 +291,19 @@ impl Supervision {
         let child = &mut self.children[child];
         if let State::Starting { .. } = child.state {
             let ready_by = child.policy.ready_deadline.map(|within| now + within);
-            child.state = State::Running { since: now, ready: false, ready_by };
+            child.state = State::Running {
+                since: now,
+                ready: false,
+                ready_by,
+            };
         }
     }
 
     fn readiness(&mut self, child: usize, generation: u64, now_ready: bool) {
         if self.current(child, generation)
-            && let State::Running { ready, ready_by, .. } = &mut self.children[child].state
+            && let State::Running {
+                ready, ready_by, ..
+            } = &mut self.children[child].state
         {
             *ready = now_ready;
             // Whoever was ready once may lose the world outside; that is no failure of its own.
@@ -334,11 +316,16 @@ impl Supervision {
         let ran = match &child.state {
             State::Starting { .. } => Duration::ZERO,
             State::Running { since, .. } => now.since(*since),
-            State::Stopping { then: Then::Hold, .. } => {
+            State::Stopping {
+                then: Then::Hold, ..
+            } => {
                 child.state = State::Held;
                 return;
             }
-            State::Stopping { then: Then::Fail { reason, ran }, .. } => {
+            State::Stopping {
+                then: Then::Fail { reason, ran },
+                ..
+            } => {
                 let (exit, ran) = (Exit::Abnormal((*reason).to_owned()), *ran);
                 child.state = State::Gone { exit, ran };
                 self.ask_to_settle(actions);
@@ -361,184 +348,47 @@ impl Supervision {
         }
     }
 
-    /// Judges every child that is gone, all at once.
-    fn settle(&mut self, now: ProcessTime, actions: &mut Vec<Action>) {
-        if self.mode != Mode::Up || self.exhausted {
-            return;
-        }
-        let mut failed = Vec::new();
-        for index in 0..self.children.len() {
-            if let State::Gone { exit, ran } = self.children[index].state.clone() {
-                if self.group.as_ref().is_some_and(|group| group.members.contains(&index)) {
-                    // It went while its group was being stopped: part of that restart.
-                    self.children[index].state = State::Held;
-                } else if let Some(failure) = self.judge(index, exit, ran, now, actions) {
-                    failed.push((index, failure));
-                }
-            }
-        }
-        if failed.is_empty() || self.mode != Mode::Up || self.exhausted {
-            return;
-        }
-        // Where all of a batch are restarted together, the batch is one failure.
-        let failures = if self.strategy == Strategy::OneForOne { failed.len() } else { 1 };
-        let mut exceeded = false;
-        for _ in 0..failures {
-            exceeded |= self.failures.exceeds(self.intensity, now);
-        }
-        if exceeded {
-            let (index, reason) = failed.swap_remove(0);
-            self.exceed(index, reason, actions);
-            return;
-        }
-        self.restart(failed, now, actions);
-    }
-
-    /// One child that is gone: its failure if it is to be restarted.
-    fn judge(
-        &mut self,
-        index: usize,
-        exit: Exit,
-        ran: Duration,
-        now: ProcessTime,
-        actions: &mut Vec<Action>,
-    ) -> Option<String> {
-        let child = &mut self.children[index];
-        let (restarts, reason) = match (exit, child.policy.restart) {
-            (Exit::Normal, Restart::Permanent) => (true, "stopped".to_owned()),
-            (Exit::Normal, Restart::Transient | Restart::Temporary) => (false, String::new()),
-            (Exit::Abnormal(reason), Restart::Permanent | Restart::Transient) => (true, reason),
-            (Exit::Abnormal(reason), Restart::Temporary) => (false, reason),
-        };
-        if !restarts {
-            child.state = State::Finished;
-            actions.push(Action::Rests { child: index });
-            return None;
-        }
-        if ran >= child.policy.backoff.reset_after {
-            child.streak = 0;
-        }
-        child.streak = child.streak.saturating_add(1);
-        if !child.failures.exceeds(child.policy.intensity, now) {
-            return Some(reason);
-        }
-        match child.policy.beyond {
-            Beyond::Escalate => {
-                self.escalate(index, reason, actions);
-            }
-            beyond @ (Beyond::Quarantine | Beyond::Halt | Beyond::Drop) => {
-                child.state = State::Benched(beyond);
-                if beyond == Beyond::Halt {
-                    actions.push(Action::Halt { child: index, reason: reason.clone() });
-                }
-                actions.push(Action::Benched { child: index, beyond, reason });
-            }
-        }
-        None
-    }
-
-    fn restart(&mut self, failed: Vec<(usize, String)>, now: ProcessTime, actions: &mut Vec<Action>) {
-        let first = failed.iter().map(|(index, _)| *index).min().unwrap_or(0);
-        let mut longest = Duration::ZERO;
-        for (index, reason) in failed {
-            let child = &mut self.children[index];
-            let after = child.policy.backoff.wait(child.streak, &mut self.random);
-            longest = longest.max(after);
-            child.state = State::Waiting { not_before: now + after };
-            actions.push(Action::Restarting { child: index, after, reason });
-        }
-        match self.strategy {
-            Strategy::OneForOne => {}
-            Strategy::OneForAll => self.join_group(0, longest),
-            Strategy::RestForOne => self.join_group(first, longest),
-        }
-    }
-
-    /// All children from `first` on are stopped and started again together.
-    fn join_group(&mut self, first: usize, after: Duration) {
-        let members = (first..self.children.len())
-            .filter(|index| self.children[*index].state.is_member())
-            .collect::<BTreeSet<_>>();
-        self.gather(members, after);
-    }
-
-    fn gather(&mut self, members: BTreeSet<usize>, after: Duration) {
-        for index in &members {
-            let child = &mut self.children[*index];
-            if !child.state.is_alive() {
-                child.state = State::Held;
-            }
-        }
-        let group =
-            self.group.get_or_insert(Group { members: BTreeSet::new(), after: Duration::ZERO });
-        group.members.extend(members);
-        group.after = group.after.max(after);
-    }
-
-    fn revive(&mut self, index: usize, now: ProcessTime) {
-        let Some(child) = self.children.get_mut(index) else { return };
-        if self.mode != Mode::Up || self.exhausted {
-            return;
-        }
-        if matches!(child.state, State::Benched(_) | State::Finished | State::Waiting { .. }) {
-            child.failures.clear();
-            child.streak = 0;
-            child.state = State::Waiting { not_before: now };
-            return;
-        }
-        match self.strategy {
-            Strategy::OneForOne => self.gather(BTreeSet::from([index]), Duration::ZERO),
-            Strategy::OneForAll => self.join_group(0, Duration::ZERO),
-            Strategy::RestForOne => self.join_group(index, Duration::ZERO),
-        }
-    }
-
-    fn exceed(&mut self, child: usize, reason: String, actions: &mut Vec<Action>) {
-        match self.beyond {
-            Beyond::Escalate => self.escalate(child, reason, actions),
-            beyond @ (Beyond::Quarantine | Beyond::Halt | Beyond::Drop) => {
-                if beyond == Beyond::Halt {
-                    actions.push(Action::Halt { child, reason: reason.clone() });
-                }
-                self.mode = Mode::Stopping(End::Bench(beyond, reason));
-            }
-        }
-    }
-
-    fn escalate(&mut self, child: usize, reason: String, actions: &mut Vec<Action>) {
-        if self.is_root {
-            // The session must live on to cancel what works: the node stops the tree itself.
-            if !std::mem::replace(&mut self.exhausted, true) {
-                actions.push(Action::Exhausted { child, reason });
-            }
-        } else if self.mode == Mode::Up {
-            self.mode = Mode::Stopping(End::Escalate(child, reason));
-        }
-    }
-
     fn deadlines(&mut self, now: ProcessTime, actions: &mut Vec<Action>) {
         for index in 0..self.children.len() {
             let grace = now + self.kill_grace;
             let child = &mut self.children[index];
             let missed = match &mut child.state {
-                State::Starting { deadline } if *deadline <= now => {
-                    Then::Fail { reason: "start deadline missed", ran: Duration::ZERO }
-                }
-                State::Running { since, ready: false, ready_by: Some(by) } if *by <= now => {
+                State::Starting { deadline } if *deadline <= now => Then::Fail {
+                    reason: "start deadline missed",
+                    ran: Duration::ZERO,
+                },
+                State::Running {
+                    since,
+                    ready: false,
+                    ready_by: Some(by),
+                } if *by <= now => {
                     let ran = now.since(*since);
-                    Then::Fail { reason: "ready deadline missed", ran }
+                    Then::Fail {
+                        reason: "ready deadline missed",
+                        ran,
+                    }
                 }
-                State::Stopping { deadline, killed: false, then } if *deadline <= now => {
-                    then.clone()
-                }
-                State::Stopping { deadline, killed: true, .. } if *deadline <= now => {
+                State::Stopping {
+                    deadline,
+                    killed: false,
+                    then,
+                } if *deadline <= now => then.clone(),
+                State::Stopping {
+                    deadline,
+                    killed: true,
+                    ..
+                } if *deadline <= now => {
                     actions.push(Action::Unkillable { child: index });
                     self.exited(index, Exit::Abnormal("unkillable".to_owned()), now, actions);
                     continue;
                 }
                 _ => continue,
             };
-            child.state = State::Stopping { deadline: grace, killed: true, then: missed };
+            child.state = State::Stopping {
+                deadline: grace,
+                killed: true,
+                then: missed,
+            };
             actions.push(Action::Kill { child: index });
         }
     }
@@ -577,8 +427,13 @@ impl Supervision {
             let child = &mut self.children[index];
             if matches!(child.state, State::Waiting { not_before } if not_before <= now) {
                 child.generation += 1;
-                child.state = State::Starting { deadline: now + child.policy.start_deadline };
-                actions.push(Action::Start { child: index, generation: child.generation });
+                child.state = State::Starting {
+                    deadline: now + child.policy.start_deadline,
+                };
+                actions.push(Action::Start {
+                    child: index,
+                    generation: child.generation,
+                });
             }
         }
     }
@@ -591,7 +446,9 @@ impl Supervision {
         actions: &mut Vec<Action>,
     ) -> bool {
         let living = |index: &&usize| self.children[**index].state.is_alive();
-        let Some(&index) = members.iter().rev().find(living) else { return false };
+        let Some(&index) = members.iter().rev().find(living) else {
+            return false;
+        };
         let grace = now + self.kill_grace;
         let child = &mut self.children[index];
         match (&mut child.state, child.policy.shutdown) {
@@ -599,12 +456,20 @@ impl Supervision {
             (State::Running { .. }, Shutdown::Graceful(within) | Shutdown::Drain(within)) => {
                 let how = child.policy.shutdown;
                 let deadline = now + within;
-                child.state = State::Stopping { deadline, killed: false, then: Then::Hold };
+                child.state = State::Stopping {
+                    deadline,
+                    killed: false,
+                    then: Then::Hold,
+                };
                 actions.push(Action::Stop { child: index, how });
             }
             // Whoever still recovers has nothing to hand over.
             _ => {
-                child.state = State::Stopping { deadline: grace, killed: true, then: Then::Hold };
+                child.state = State::Stopping {
+                    deadline: grace,
+                    killed: true,
+                    then: Then::Hold,
+                };
                 actions.push(Action::Kill { child: index });
             }
         }
@@ -636,7 +501,11 @@ impl Supervision {
             if let Some((beyond, reason)) = &bench {
                 child.state = State::Benched(*beyond);
                 let (beyond, reason) = (*beyond, reason.clone());
-                actions.push(Action::Benched { child: index, beyond, reason });
+                actions.push(Action::Benched {
+                    child: index,
+                    beyond,
+                    reason,
+                });
             }
         }
     }
