@@ -2,5 +2,15 @@
 //! gate, reserves exposure, follows every order through every state, resolves what is Unknown, and
 //! is a fold of its records, bit for bit. It owns `Record`, `fold` and `state_hash`; it writes no
 //! files, opens no sockets and sets no limits.
+//!
+//! Reading order: [`order_state`] (the table), [`record`], [`state`] (what a record does), [`desk`]
+//! (what an event does), [`reconcile`] (asking the broker), [`fold`] (the whole node), [`view`].
 
+pub mod desk;
+pub mod fold;
+pub mod mutation;
+pub mod order_state;
+pub mod reconcile;
 pub mod record;
+pub mod state;
+pub mod view;

@@ -7,13 +7,14 @@
 use market::instrument::{ConId, Contract};
 use market::money::{Currency, Money, Price, Quantity};
 use market::quote::Side;
-use market::time::Timestamp;
+use market::time::{Date, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use trading::approval::{Approval, Clearance};
 use trading::denial::DenialCode;
 use trading::id::{AccountId, ExecId, InstallId, IntentKey, OrderId, PermId, StrategyId};
 use trading::intent::Intent;
+use trading::ledger::Terms;
 use trading::lifecycle::LifecycleEvent;
 use trading::order::{Order, OrderHash};
 use trading::report::{ComboExecution, EndState, Fill};
@@ -204,6 +205,9 @@ pub enum Record {
         clearance: Clearance,
         /// What it rested on.
         evidence: Evidence,
+        /// The intent that asked for it; the order keeps the reference of its first one.
+        #[serde(default)]
+        intent: Option<Intent>,
     },
     /// The modify took effect.
     Modified {
@@ -271,6 +275,9 @@ pub enum Record {
         fill: Fill,
         /// Whose it is; `None` for an external order.
         strategy: Option<StrategyId>,
+        /// The instrument's terms, if the catalog knew it.
+        #[serde(default)]
+        terms: Option<Terms>,
     },
     /// An execution replaced an earlier revision of itself.
     Corrected {
@@ -280,6 +287,9 @@ pub enum Record {
         fill: Fill,
         /// Whose it is.
         strategy: Option<StrategyId>,
+        /// The instrument's terms, if the catalog knew it.
+        #[serde(default)]
+        terms: Option<Terms>,
     },
     /// An execution was taken back.
     Busted {
@@ -306,6 +316,9 @@ pub enum Record {
         event: LifecycleEvent,
         /// How the signed change of position is shared among the strategies.
         shares: Vec<(StrategyId, ConId, Quantity)>,
+        /// The terms of the instruments that it moves, as far as the catalog knew them.
+        #[serde(default)]
+        terms: Vec<(ConId, Terms)>,
     },
     /// A reconciliation ended.
     Reconciled {
@@ -379,6 +392,9 @@ pub enum Record {
     Marked {
         /// Price per instrument.
         marks: BTreeMap<ConId, Price>,
+        /// The exchange day that begins with them.
+        #[serde(default)]
+        day: Option<Date>,
     },
     /// The whole state at this sequence number.
     Checkpoint {

@@ -5,6 +5,7 @@ pub mod approval;
 pub mod denial;
 pub mod id;
 pub mod intent;
+pub mod ledger;
 pub mod lifecycle;
 pub mod order;
 pub mod report;

@@ -1,0 +1,603 @@
+//! The ledger: positions, cost, cash, fees and results per account and per strategy, exactly.
+//!
+//! Every execution books once, by its id; a correction replaces lower revisions of the same stem and
+//! a bust removes revisions up to its own, whichever arrives first. Movements of an instrument are
+//! kept in the order of broker time and id, and an instrument is folded again when one arrives late:
+//! so the books are a function of the *set* of facts, not of the order in which they came. Fees join
+//! by execution id whenever they come and never hold a fill back. Not here: marks (the caller's),
+//! limits (risk), what the broker says it holds (desk).
+
+mod holding;
+#[cfg(test)]
+mod tests;
+
+pub use holding::{Change, Holding, Terms};
+
+use crate::id::{ExecId, StrategyId};
+use crate::lifecycle::{LifecycleEvent, LifecycleId, LifecycleKind};
+use crate::report::Fill;
+use market::instrument::ConId;
+use market::money::{Currency, Money, Price, Quantity};
+use market::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How a strategy takes part in the change of position of a lifecycle event.
+pub type Shares = Vec<(StrategyId, ConId, Quantity)>;
+
+/// What an execution is to this ledger, before it is booked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// Not known: books.
+    New,
+    /// A higher revision of one that is booked: replaces it.
+    Corrects(ExecId),
+    /// The same id again.
+    Duplicate,
+    /// A lower revision of one that is known.
+    Superseded,
+    /// Not known, but a bust of it came first: it is recorded and books nothing.
+    AlreadyBusted,
+}
+
+/// All that is known of one execution, over its revisions.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Execution {
+    fill: Option<Fill>,
+    strategy: Option<StrategyId>,
+    busted_revision: Option<u32>,
+    /// By revision; the highest counts.
+    fees: BTreeMap<u32, (Money, Currency)>,
+}
+
+impl Execution {
+    fn booked(&self) -> Option<&Fill> {
+        let fill = self.fill.as_ref()?;
+        let busted = self.busted_revision;
+        busted
+            .is_none_or(|revision| fill.exec_id.revision() > revision)
+            .then_some(fill)
+    }
+
+    fn fee(&self) -> Option<(Money, Currency)> {
+        self.booked()?;
+        self.fees.values().next_back().copied()
+    }
+}
+
+/// One movement of an instrument: for the account, and how the strategies share in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Movement {
+    change: Change,
+    shares: Vec<(StrategyId, Quantity)>,
+}
+
+/// One instrument's movements and what they add up to.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Line {
+    terms: Option<Terms>,
+    movements: BTreeMap<(Timestamp, String), Movement>,
+    account: Holding,
+    strategies: BTreeMap<StrategyId, Holding>,
+}
+
+/// The ledger of one account.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Ledger {
+    executions: BTreeMap<String, Execution>,
+    lifecycle: BTreeSet<LifecycleId>,
+    lines: BTreeMap<ConId, Line>,
+    deposits: BTreeMap<Currency, Money>,
+    fees: BTreeMap<Currency, Money>,
+    strategy_fees: BTreeMap<StrategyId, BTreeMap<Currency, Money>>,
+}
+
+impl Ledger {
+    /// What this execution would do.
+    #[must_use]
+    pub fn judge(&self, exec_id: &ExecId) -> Judgement {
+        let Some(execution) = self.executions.get(exec_id.stem()) else {
+            return Judgement::New;
+        };
+        let revision = exec_id.revision();
+        match &execution.fill {
+            Some(known) if known.exec_id == *exec_id => Judgement::Duplicate,
+            Some(known) if known.exec_id.revision() >= revision => Judgement::Superseded,
+            Some(known) => Judgement::Corrects(known.exec_id.clone()),
+            None if execution.busted_revision.is_some_and(|bust| bust >= revision) => {
+                Judgement::AlreadyBusted
+            }
+            None => Judgement::New,
+        }
+    }
+
+    /// The execution that is booked under this id's stem.
+    #[must_use]
+    pub fn booked(&self, exec_id: &ExecId) -> Option<&Fill> {
+        self.executions.get(exec_id.stem())?.booked()
+    }
+
+    /// Whose the execution of this id's stem is.
+    #[must_use]
+    pub fn owner(&self, exec_id: &ExecId) -> Option<&StrategyId> {
+        self.executions.get(exec_id.stem())?.strategy.as_ref()
+    }
+
+    /// A bust of this id (or of a higher revision) is known.
+    #[must_use]
+    pub fn is_busted(&self, exec_id: &ExecId) -> bool {
+        let known = self.executions.get(exec_id.stem());
+        let busted = known.and_then(|execution| execution.busted_revision);
+        busted.is_some_and(|revision| revision >= exec_id.revision())
+    }
+
+    /// The fee of this very id is known.
+    #[must_use]
+    pub fn has_fee(&self, exec_id: &ExecId) -> bool {
+        let known = self.executions.get(exec_id.stem());
+        known.is_some_and(|execution| execution.fees.contains_key(&exec_id.revision()))
+    }
+
+    /// This event is booked.
+    #[must_use]
+    pub fn has_lifecycle(&self, id: &LifecycleId) -> bool {
+        self.lifecycle.contains(id)
+    }
+
+    /// Learns the terms of an instrument; the first ones hold (a corporate action makes a new one).
+    pub fn learn(&mut self, con_id: ConId, terms: Terms) {
+        let line = self.lines.entry(con_id).or_default();
+        if line.terms.is_none() {
+            line.terms = Some(terms);
+            line.refold();
+        }
+    }
+
+    /// Books an execution or a correction of one; the same or a lower revision again does nothing.
+    pub fn fill(&mut self, fill: &Fill, strategy: Option<&StrategyId>) {
+        self.update(&fill.exec_id, |execution| {
+            let revision = fill.exec_id.revision();
+            let known = execution.fill.as_ref();
+            if known.is_none_or(|known| known.exec_id.revision() < revision) {
+                execution.fill = Some(fill.clone());
+                execution.strategy = strategy.cloned().or(execution.strategy.take());
+            }
+        });
+    }
+
+    /// Takes an execution back, also before it is known.
+    pub fn bust(&mut self, exec_id: &ExecId) {
+        self.update(exec_id, |execution| {
+            execution.busted_revision = execution.busted_revision.max(Some(exec_id.revision()));
+        });
+    }
+
+    /// Books what an execution cost, also before it is known; the first fee of an id holds.
+    pub fn fee(&mut self, exec_id: &ExecId, amount: Money, currency: Currency) {
+        self.update(exec_id, |execution| {
+            let revision = exec_id.revision();
+            execution.fees.entry(revision).or_insert((amount, currency));
+        });
+    }
+
+    fn update(&mut self, exec_id: &ExecId, change: impl FnOnce(&mut Execution)) {
+        let execution = self
+            .executions
+            .entry(exec_id.stem().to_owned())
+            .or_default();
+        let before = (execution.booked().cloned(), execution.fee());
+        let owner_before = execution.strategy.clone();
+        change(execution);
+        let after = (execution.booked().cloned(), execution.fee());
+        let owner = execution.strategy.clone();
+        if before.0 != after.0 {
+            if let Some(fill) = before.0 {
+                self.line(fill.con_id).remove(&movement_key(&fill));
+            }
+            if let Some(fill) = after.0 {
+                let change = Change::Trade {
+                    quantity: Quantity(fill.side.sign() * fill.quantity.0),
+                    price: fill.price,
+                };
+                let shares = owner.iter().map(|id| (id.clone(), change.quantity()));
+                let movement = Movement {
+                    change,
+                    shares: shares.collect(),
+                };
+                self.line(fill.con_id).insert(movement_key(&fill), movement);
+            }
+        }
+        if let Some((amount, currency)) = before.1 {
+            self.add_fee(owner_before.as_ref(), -amount, currency);
+        }
+        if let Some((amount, currency)) = after.1 {
+            self.add_fee(owner.as_ref(), amount, currency);
+        }
+    }
+
+    fn add_fee(&mut self, owner: Option<&StrategyId>, amount: Money, currency: Currency) {
+        *self.fees.entry(currency).or_default() += amount;
+        if let Some(strategy) = owner {
+            let own = self.strategy_fees.entry(strategy.clone()).or_default();
+            *own.entry(currency).or_default() += amount;
+        }
+    }
+
+    fn line(&mut self, con_id: ConId) -> &mut Line {
+        self.lines.entry(con_id).or_default()
+    }
+
+    /// Books a lifecycle event once; `shares` says how the strategies take part in it.
+    pub fn lifecycle(&mut self, event: &LifecycleEvent, shares: &Shares) {
+        if !self.lifecycle.insert(event.id.clone()) {
+            return;
+        }
+        if let LifecycleKind::Cash { amount } = event.kind {
+            *self.deposits.entry(event.currency).or_default() += amount;
+        }
+        for (con_id, change) in changes_of(&event.kind) {
+            let own = shares.iter().filter(|share| share.1 == con_id);
+            let movement = Movement {
+                change,
+                shares: own.map(|share| (share.0.clone(), share.2)).collect(),
+            };
+            // The tilde sorts behind every execution id of the same instant: an expiry ends what
+            // was traded until then.
+            let key = (event.time, format!("~{}", event.id.0));
+            self.line(con_id).insert(key, movement);
+        }
+    }
+
+    /// How the strategies share in the change of position that an event makes: in proportion to
+    /// what they hold on the event's side, the odd contracts to the largest remainders (then by
+    /// name), delivered units with the options that deliver them.
+    #[must_use]
+    pub fn shares_of(&self, kind: &LifecycleKind) -> Shares {
+        let mut changes = changes_of(kind).into_iter();
+        let Some((con_id, first)) = changes.next() else {
+            return Shares::new();
+        };
+        let total = first.quantity().0;
+        let ended = self.apportion(con_id, total);
+        let mut shares: Shares = ended
+            .iter()
+            .map(|(strategy, part)| (strategy.clone(), con_id, Quantity(*part)))
+            .collect();
+        for (delivered, change) in changes {
+            for (strategy, part) in &ended {
+                let units = i128::from(change.quantity().0) * i128::from(*part) / i128::from(total);
+                let units = i64::try_from(units).expect("a part of an i64");
+                shares.push((strategy.clone(), delivered, Quantity(units)));
+            }
+        }
+        shares
+    }
+
+    fn apportion(&self, con_id: ConId, total: i64) -> BTreeMap<StrategyId, i64> {
+        let Some(line) = self.lines.get(&con_id) else {
+            return BTreeMap::new();
+        };
+        let against = |holding: &Holding| holding.quantity.0.signum() == -total.signum();
+        let holders: Vec<(&StrategyId, i64)> = line
+            .strategies
+            .iter()
+            .filter(|(_, holding)| total != 0 && against(holding))
+            .map(|(strategy, holding)| (strategy, holding.quantity.0.abs()))
+            .collect();
+        let held: i64 = holders.iter().map(|holder| holder.1).sum();
+        if held == 0 {
+            return BTreeMap::new();
+        }
+        // What no strategy holds (manual trades) takes its part as well.
+        let whole = held.max(line.account.quantity.0.abs());
+        let wanted = total.abs().min(whole);
+        let scaled = |held: i64| i128::from(wanted) * i128::from(held);
+        let mut parts: BTreeMap<StrategyId, i64> = BTreeMap::new();
+        let mut remainders = Vec::new();
+        for (strategy, quantity) in &holders {
+            let exact = scaled(*quantity);
+            let part = i64::try_from(exact / i128::from(whole)).expect("at most the holding");
+            parts.insert((*strategy).clone(), part);
+            remainders.push((exact % i128::from(whole), *strategy));
+        }
+        let target = i64::try_from(scaled(held) / i128::from(whole)).expect("at most the holding");
+        let mut left = target - parts.values().sum::<i64>();
+        remainders.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
+        for (_, strategy) in remainders {
+            if left > 0 {
+                *parts.entry(strategy.clone()).or_default() += 1;
+                left -= 1;
+            }
+        }
+        parts.retain(|_, part| *part != 0);
+        parts.values_mut().for_each(|part| *part *= total.signum());
+        parts
+    }
+
+    /// The account's position in one instrument.
+    #[must_use]
+    pub fn position(&self, con_id: ConId) -> Quantity {
+        let line = self.lines.get(&con_id);
+        line.map_or(Quantity::ZERO, |line| line.account.quantity)
+    }
+
+    /// Every position of the account that is not flat.
+    #[must_use]
+    pub fn positions(&self) -> BTreeMap<ConId, Quantity> {
+        let lines = self.lines.iter();
+        lines
+            .map(|(con_id, line)| (*con_id, line.account.quantity))
+            .filter(|(_, quantity)| !quantity.is_zero())
+            .collect()
+    }
+
+    /// A strategy's position in one instrument.
+    #[must_use]
+    pub fn strategy_position(&self, strategy: &StrategyId, con_id: ConId) -> Quantity {
+        let line = self.lines.get(&con_id);
+        let holding = line.and_then(|line| line.strategies.get(strategy));
+        holding.map_or(Quantity::ZERO, |holding| holding.quantity)
+    }
+
+    /// Every position of a strategy that is not flat.
+    #[must_use]
+    pub fn strategy_positions(&self, strategy: &StrategyId) -> BTreeMap<ConId, Quantity> {
+        self.strategy_holdings(strategy)
+            .map(|(con_id, holding, _)| (con_id, holding.quantity))
+            .filter(|(_, quantity)| !quantity.is_zero())
+            .collect()
+    }
+
+    /// Every strategy that ever traded.
+    #[must_use]
+    pub fn strategies(&self) -> BTreeSet<StrategyId> {
+        let lines = self.lines.values();
+        lines
+            .flat_map(|line| line.strategies.keys().cloned())
+            .collect()
+    }
+
+    /// What a strategy holds, flat or not, with the instrument's terms if they are known.
+    pub fn strategy_holdings<'a>(
+        &'a self,
+        strategy: &'a StrategyId,
+    ) -> impl Iterator<Item = (ConId, &'a Holding, Option<&'a Terms>)> {
+        self.lines.iter().filter_map(move |(con_id, line)| {
+            let holding = line.strategies.get(strategy)?;
+            Some((*con_id, holding, line.terms.as_ref()))
+        })
+    }
+
+    /// What the account holds, flat or not, with the instrument's terms if they are known.
+    pub fn holdings(&self) -> impl Iterator<Item = (ConId, &Holding, Option<&Terms>)> {
+        self.lines
+            .iter()
+            .map(|(con_id, line)| (*con_id, &line.account, line.terms.as_ref()))
+    }
+
+    /// Cash per currency: deposits, trades, events, less fees.
+    #[must_use]
+    pub fn cash(&self) -> BTreeMap<Currency, Money> {
+        let mut cash = self.deposits.clone();
+        for (_, holding, terms) in self.holdings() {
+            if let Some(terms) = terms {
+                *cash.entry(terms.currency).or_default() += holding.cash;
+            }
+        }
+        for (currency, paid) in &self.fees {
+            *cash.entry(*currency).or_default() -= *paid;
+        }
+        cash
+    }
+
+    /// Cash that a strategy's trading brought per currency, less its fees.
+    #[must_use]
+    pub fn strategy_cash(&self, strategy: &StrategyId) -> BTreeMap<Currency, Money> {
+        let mut cash: BTreeMap<Currency, Money> = BTreeMap::new();
+        for (_, holding, terms) in self.strategy_holdings(strategy) {
+            if let Some(terms) = terms {
+                *cash.entry(terms.currency).or_default() += holding.cash;
+            }
+        }
+        for (currency, paid) in self.strategy_fees(strategy) {
+            *cash.entry(currency).or_default() -= paid;
+        }
+        cash
+    }
+
+    /// Fees paid per currency.
+    #[must_use]
+    pub const fn fees(&self) -> &BTreeMap<Currency, Money> {
+        &self.fees
+    }
+
+    /// Fees that a strategy's executions cost per currency.
+    #[must_use]
+    pub fn strategy_fees(&self, strategy: &StrategyId) -> BTreeMap<Currency, Money> {
+        self.strategy_fees
+            .get(strategy)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Result of what the account closed per currency, before fees.
+    #[must_use]
+    pub fn realised(&self) -> BTreeMap<Currency, Money> {
+        let mut realised: BTreeMap<Currency, Money> = BTreeMap::new();
+        for (_, holding, terms) in self.holdings() {
+            if let Some(terms) = terms {
+                *realised.entry(terms.currency).or_default() += holding.realised;
+            }
+        }
+        realised
+    }
+
+    /// Result of the open positions at `marks` per currency; `None` when a position has no mark or
+    /// no terms.
+    #[must_use]
+    pub fn unrealised(&self, marks: &BTreeMap<ConId, Price>) -> Option<BTreeMap<Currency, Money>> {
+        let mut open: BTreeMap<Currency, Money> = BTreeMap::new();
+        for (con_id, holding, terms) in self.holdings() {
+            if holding.quantity.is_zero() && holding.cost.is_zero() {
+                continue;
+            }
+            let terms = terms?;
+            let mark = match marks.get(&con_id) {
+                Some(mark) => *mark,
+                None if holding.quantity.is_zero() => Price::ZERO,
+                None => return None,
+            };
+            let result = holding.unrealised(mark, terms);
+            *open.entry(terms.currency).or_default() += result;
+        }
+        Some(open)
+    }
+}
+
+impl Line {
+    fn insert(&mut self, key: (Timestamp, String), movement: Movement) {
+        let newest = self
+            .movements
+            .last_key_value()
+            .is_none_or(|(last, _)| *last < key);
+        if newest {
+            self.apply(&movement);
+            self.movements.insert(key, movement);
+        } else {
+            self.movements.insert(key, movement);
+            self.refold();
+        }
+    }
+
+    fn remove(&mut self, key: &(Timestamp, String)) {
+        if self.movements.remove(key).is_some() {
+            self.refold();
+        }
+    }
+
+    fn refold(&mut self) {
+        self.account = Holding::default();
+        self.strategies.clear();
+        let movements = std::mem::take(&mut self.movements);
+        for movement in movements.values() {
+            self.apply(movement);
+        }
+        self.movements = movements;
+    }
+
+    fn apply(&mut self, movement: &Movement) {
+        let terms = self.terms.as_ref();
+        let held = self.account.quantity;
+        match movement.change {
+            // These have no shares of their own: all who hold it take part by what they hold.
+            Change::Carry { mark, .. } => {
+                let own = Change::Carry { mark, amount: None };
+                for holding in self.strategies.values_mut() {
+                    holding.apply(own, terms);
+                }
+            }
+            Change::Income { amount } if !held.is_zero() => {
+                for holding in self.strategies.values_mut() {
+                    let amount = part_of(amount, holding.quantity, held);
+                    holding.apply(Change::Income { amount }, terms);
+                }
+            }
+            Change::Income { .. } => {}
+            Change::Trade { .. } | Change::Settle { .. } | Change::Restate { .. } => {
+                for (strategy, quantity) in &movement.shares {
+                    let own = movement.change.part(*quantity);
+                    let holding = self.strategies.entry(strategy.clone()).or_default();
+                    holding.apply(own, terms);
+                }
+            }
+        }
+        self.account.apply(movement.change, terms);
+    }
+}
+
+impl Change {
+    /// The part of this change that moves `quantity` of its position.
+    fn part(self, quantity: Quantity) -> Self {
+        match self {
+            Self::Trade { price, .. } => Self::Trade { quantity, price },
+            Self::Settle {
+                quantity: total,
+                amount,
+            } => Self::Settle {
+                quantity,
+                amount: part_of(amount, quantity, total),
+            },
+            Self::Restate { .. } => Self::Restate { quantity },
+            Self::Carry { .. } | Self::Income { .. } => self,
+        }
+    }
+}
+
+/// `amount` times `part` over `whole`, rounded toward zero to a micro-unit; nothing of nothing.
+fn part_of(amount: Money, part: Quantity, whole: Quantity) -> Money {
+    if whole.is_zero() {
+        return Money::ZERO;
+    }
+    let micros = i128::from(amount.micros()) * i128::from(part.0) / i128::from(whole.0);
+    // A strategy may hold more than the account (another is short): bounded, never wrapped.
+    let bounded = micros.clamp(i128::from(i64::MIN), i128::from(i64::MAX));
+    Money::from_micros(i64::try_from(bounded).expect("clamped to an i64"))
+}
+
+fn movement_key(fill: &Fill) -> (Timestamp, String) {
+    (fill.time, fill.exec_id.stem().to_owned())
+}
+
+/// What an event changes, per instrument; the position that ends comes first.
+fn changes_of(kind: &LifecycleKind) -> Vec<(ConId, Change)> {
+    let end = |quantity: Quantity, amount: Money| Change::Settle {
+        quantity: -quantity,
+        amount,
+    };
+    match *kind {
+        LifecycleKind::Expired { con_id, quantity } => vec![(con_id, end(quantity, Money::ZERO))],
+        LifecycleKind::Exercised {
+            con_id,
+            quantity,
+            delivery,
+        }
+        | LifecycleKind::Assigned {
+            con_id,
+            quantity,
+            delivery,
+        } => {
+            let mut changes = vec![(con_id, end(quantity, Money::ZERO))];
+            if let Some(delivery) = delivery {
+                let trade = Change::Trade {
+                    quantity: delivery.quantity,
+                    price: delivery.price,
+                };
+                changes.push((delivery.con_id, trade));
+            }
+            changes
+        }
+        LifecycleKind::CashSettled {
+            con_id,
+            quantity,
+            amount,
+        } => vec![(con_id, end(quantity, amount))],
+        LifecycleKind::Dividend { con_id, amount } => vec![(con_id, Change::Income { amount })],
+        LifecycleKind::Variation {
+            con_id,
+            mark,
+            amount,
+        } => {
+            let amount = Some(amount);
+            vec![(con_id, Change::Carry { mark, amount })]
+        }
+        LifecycleKind::DeliverableChanged {
+            con_id,
+            before,
+            after,
+        } => {
+            let quantity = after - before;
+            vec![(con_id, Change::Restate { quantity })]
+        }
+        LifecycleKind::Cash { .. } => Vec::new(),
+    }
+}
