@@ -14,7 +14,7 @@
 //! Not here: what the states do (gate), who keeps latches (desk), resuming (the operator).
 
 use crate::gate::DayResult;
-use crate::limits::money_text;
+use crate::limits::{LimitsError, money_text};
 use crate::worst_case::milli;
 use market::money::Money;
 use market::time::{Now, ProcessTime};
@@ -58,6 +58,27 @@ impl Default for BreakerLimits {
             fresh_share_min: 0.3,
             window_s: 60,
         }
+    }
+}
+
+impl BreakerLimits {
+    /// Whether every bound can be meant.
+    pub fn validate(&self) -> Result<(), LimitsError> {
+        let rows = [
+            ("daily_loss_max", self.daily_loss_max.to_f64(), 0.01, 9e12, "a positive amount"),
+            ("realised_vol_max", self.realised_vol_max, 0.01, 10.0, "a volatility, 0.01 to 10"),
+            ("consecutive_views", f64::from(self.consecutive_views), 1.0, 1e6, "1 to 1000000"),
+            ("rejects_max", f64::from(self.rejects_max), 1.0, 1e4, "1 to 10000"),
+            ("restarts_max", f64::from(self.restarts_max), 1.0, 1e4, "1 to 10000"),
+            ("fresh_share_min", self.fresh_share_min, 0.0, 1.0, "a share, 0 to 1"),
+            ("window_s", self.window_s as f64, 1.0, 86_400.0, "1 to 86400"),
+        ];
+        for (field, value, least, most, allowed) in rows {
+            if !(least..=most).contains(&value) {
+                return Err(LimitsError::Range { field, value: value.to_string(), allowed });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -125,10 +146,7 @@ struct LossBreaker {
 impl LossBreaker {
     fn on(&mut self, day: &DayResult, limit: Money) -> Option<String> {
         // While a mark is missing the realised part still counts: it is certain.
-        let certain = DayResult {
-            unrealised: Some(Money::ZERO),
-            ..*day
-        };
+        let certain = DayResult { unrealised: Some(Money::ZERO), ..*day };
         self.loss_milli = day.loss_milli().or_else(|| certain.loss_milli())?;
         let limit = limit.micros().div_euclid(1000);
         let bound = match self.status {
@@ -140,10 +158,7 @@ impl LossBreaker {
             return None;
         }
         self.status = Status::Tripped;
-        Some(format!(
-            "the day's loss is {} thousandths, the bound {bound}",
-            self.loss_milli
-        ))
+        Some(format!("the day's loss is {} thousandths, the bound {bound}", self.loss_milli))
     }
 
     fn new_day(&mut self) {
@@ -208,9 +223,7 @@ fn count(
 ) -> usize {
     times.push_back(now);
     while times.len() > most as usize + 1
-        || times
-            .front()
-            .is_some_and(|first| now.since(*first) > window)
+        || times.front().is_some_and(|first| now.since(*first) > window)
     {
         times.pop_front();
     }
@@ -253,19 +266,12 @@ impl Breakers {
                 self.loss.new_day();
                 Vec::new()
             }
-            BreakerEvent::View {
-                symbol,
-                version,
-                realised_vol,
-                fresh_share,
-                exposure_outside,
-            } => {
+            BreakerEvent::View { symbol, version, realised_vol, fresh_share, exposure_outside } => {
                 let views = limits.consecutive_views;
                 let mut trips = Vec::new();
                 let vol = realised_vol.and_then(milli);
-                let vol_outside = vol
-                    .zip(milli(limits.realised_vol_max))
-                    .map(|(vol, most)| vol > most);
+                let vol_outside =
+                    vol.zip(milli(limits.realised_vol_max)).map(|(vol, most)| vol > most);
                 let regime = self.regime.entry(symbol.clone()).or_default();
                 if regime.on(*version, vol_outside, views) {
                     let reason = format!(
@@ -283,29 +289,25 @@ impl Breakers {
                 trips.extend(self.technical.stale(limits, symbol, *version, *fresh_share));
                 trips
             }
-            BreakerEvent::Rejected => self
-                .technical
-                .happened(limits, true, now)
-                .into_iter()
-                .collect(),
-            BreakerEvent::Restarted => self
-                .technical
-                .happened(limits, false, now)
-                .into_iter()
-                .collect(),
+            BreakerEvent::Rejected => {
+                self.technical.happened(limits, true, now).into_iter().collect()
+            }
+            BreakerEvent::Restarted => {
+                self.technical.happened(limits, false, now).into_iter().collect()
+            }
         }
     }
 
     /// Puts a durable latch back after a restart; `false` when there is no such breaker.
     pub fn restore(&mut self, name: &str, scope: &str) -> bool {
-        self.status_mut(name, scope)
-            .map(|status| *status = Status::Tripped)
-            .is_some()
+        self.status_mut(name, scope).map(|status| *status = Status::Tripped).is_some()
     }
 
     /// Ends a trip and begins probation; `false` when it wasn't tripped.
     pub fn release(&mut self, name: &str, scope: &str, now: Now) -> bool {
-        self.loss.released_at_milli = self.loss.loss_milli;
+        if name == "loss" {
+            self.loss.released_at_milli = self.loss.loss_milli;
+        }
         if name == "technical" {
             self.technical.released = now.process;
             self.technical.rejects.clear();
@@ -324,8 +326,7 @@ impl Breakers {
     #[must_use]
     pub fn status(&self, name: &str, scope: &str) -> Option<Status> {
         let streak = |all: &BTreeMap<String, StreakBreaker>| {
-            all.get(scope)
-                .map_or(Status::Armed, |breaker| breaker.status)
+            all.get(scope).map_or(Status::Armed, |breaker| breaker.status)
         };
         match name {
             "loss" => Some(self.loss.status),
@@ -350,11 +351,7 @@ impl Breakers {
 
 impl TechnicalBreaker {
     fn bound(&self, most: u32) -> u32 {
-        if self.status == Status::Probation {
-            most / 2
-        } else {
-            most
-        }
+        if self.status == Status::Probation { most / 2 } else { most }
     }
 
     fn trip(&mut self, reason: String) -> Option<Trip> {
@@ -363,12 +360,7 @@ impl TechnicalBreaker {
         }
         self.status = Status::Tripped;
         let scope = ACCOUNT.to_owned();
-        Some(Trip {
-            name: "technical",
-            scope,
-            state: TradingState::Halted,
-            reason,
-        })
+        Some(Trip { name: "technical", scope, state: TradingState::Halted, reason })
     }
 
     fn happened(&mut self, limits: &BreakerLimits, reject: bool, now: Now) -> Option<Trip> {
@@ -382,19 +374,12 @@ impl TechnicalBreaker {
         } else {
             (self.bound(limits.restarts_max), "restarts")
         };
-        let times = if reject {
-            &mut self.rejects
-        } else {
-            &mut self.restarts
-        };
+        let times = if reject { &mut self.rejects } else { &mut self.restarts };
         let counted = count(times, most, window, now.process);
         if counted <= most as usize {
             return None;
         }
-        self.trip(format!(
-            "{counted} {what} within {} s, at most {most}",
-            limits.window_s
-        ))
+        self.trip(format!("{counted} {what} within {} s, at most {most}", limits.window_s))
     }
 
     fn stale(
@@ -405,27 +390,20 @@ impl TechnicalBreaker {
         fresh_share: f64,
     ) -> Option<Trip> {
         // A share that is not a number is as bad as none.
-        let outside = !(fresh_share >= limits.fresh_share_min);
+        let fresh = fresh_share >= limits.fresh_share_min;
         let streak = self.stale.entry(symbol.to_owned()).or_default();
         // The streak only counts here: the latch is the technical breaker's own.
         streak.status = Status::Armed;
-        if !streak.on(version, Some(outside), limits.consecutive_views) {
+        if !streak.on(version, Some(!fresh), limits.consecutive_views) {
             return None;
         }
         let least = limits.fresh_share_min;
-        self.trip(format!(
-            "a share {fresh_share:.3} of {symbol}'s quotes is fresh, least {least}"
-        ))
+        self.trip(format!("a share {fresh_share:.3} of {symbol}'s quotes is fresh, least {least}"))
     }
 }
 
 fn reduce_only(name: &'static str, scope: &str, reason: String) -> Trip {
-    Trip {
-        name,
-        scope: scope.to_owned(),
-        state: TradingState::ReduceOnly,
-        reason,
-    }
+    Trip { name, scope: scope.to_owned(), state: TradingState::ReduceOnly, reason }
 }
 
 #[cfg(test)]

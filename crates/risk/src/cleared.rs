@@ -142,7 +142,7 @@ impl Cleared<Order> {
         }
         let mut order = self.content;
         if mutation::active("swap_limit_after_hash") {
-            order.limit = order.limit + Price::from_micros(10_000);
+            order.limit += Price::from_micros(10_000);
         }
         Ok(order)
     }
@@ -157,24 +157,10 @@ mod tests {
     fn cleared() -> Cleared<Order> {
         let order = sample::buy_call();
         let hash = order.canonical_hash();
-        let approval = Approval {
-            layer: Layer::Risk,
-            order: hash,
-            grounds: vec![],
-        };
-        let evidence = GateEvidence {
-            halt_epoch: HaltEpoch(3),
-            ..GateEvidence::default()
-        };
+        let approval = Approval { layer: Layer::Risk, order: hash, grounds: vec![] };
+        let evidence = GateEvidence { halt_epoch: HaltEpoch(3), ..GateEvidence::default() };
         let start = ProcessTime::from_nanos(1_000);
-        Cleared::new(
-            order,
-            hash,
-            (Clearance::RiskReducing, vec![approval]),
-            evidence,
-            7,
-            start,
-        )
+        Cleared::new(order, hash, (Clearance::RiskReducing, vec![approval]), evidence, 7, start)
     }
 
     #[test]
@@ -192,10 +178,7 @@ mod tests {
             (3, 7, late, Err(RefusedClearance::Expired)),
         ];
         for (epoch, desk_generation, now, expected) in rows {
-            let fence = Fence {
-                halt_epoch: HaltEpoch(epoch),
-                desk_generation,
-            };
+            let fence = Fence { halt_epoch: HaltEpoch(epoch), desk_generation };
             let outcome = cleared().open(fence, now);
             assert_eq!(outcome.as_ref().map(|_| ()).map_err(|why| *why), expected);
             if let Ok(order) = outcome {
@@ -206,24 +189,15 @@ mod tests {
 
     #[test]
     fn an_order_that_differs_from_its_hash_is_never_handed_out() {
-        let fence = Fence {
-            halt_epoch: HaltEpoch(3),
-            desk_generation: 7,
-        };
+        let fence = Fence { halt_epoch: HaltEpoch(3), desk_generation: 7 };
         let mut changed = cleared();
-        changed.content.limit = changed.content.limit + Price::from_micros(1);
+        changed.content.limit += Price::from_micros(1);
         let now = ProcessTime::from_nanos(1_000);
-        assert_eq!(
-            changed.open(fence, now),
-            Err(RefusedClearance::HashMismatch)
-        );
+        assert_eq!(changed.open(fence, now), Err(RefusedClearance::HashMismatch));
         let mut foreign = cleared();
         let mut other = sample::buy_call();
         other.quantity.0 += 1;
         foreign.approvals[0].order = other.canonical_hash();
-        assert_eq!(
-            foreign.open(fence, now),
-            Err(RefusedClearance::HashMismatch)
-        );
+        assert_eq!(foreign.open(fence, now), Err(RefusedClearance::HashMismatch));
     }
 }

@@ -42,38 +42,14 @@ impl Conditions {
     /// Whether every condition can be meant.
     pub fn validate(&self) -> Result<(), ConditionsError> {
         let rows = [
-            (
-                "realised_vol_max",
-                self.realised_vol_max,
-                10.0,
-                "a volatility, 0 to 10",
-            ),
-            (
-                "implied_vol_min",
-                self.implied_vol_min,
-                10.0,
-                "a volatility, 0 to 10",
-            ),
-            (
-                "implied_vol_max",
-                self.implied_vol_max,
-                10.0,
-                "a volatility, 0 to 10",
-            ),
-            (
-                "fresh_share_min",
-                self.fresh_share_min,
-                1.0,
-                "a share, 0 to 1",
-            ),
+            ("realised_vol_max", self.realised_vol_max, 10.0, "a volatility, 0 to 10"),
+            ("implied_vol_min", self.implied_vol_min, 10.0, "a volatility, 0 to 10"),
+            ("implied_vol_max", self.implied_vol_max, 10.0, "a volatility, 0 to 10"),
+            ("fresh_share_min", self.fresh_share_min, 1.0, "a share, 0 to 1"),
         ];
         for (field, value, most, allowed) in rows {
             if let Some(value) = value.filter(|value| !(0.0..=most).contains(value)) {
-                return Err(ConditionsError {
-                    field,
-                    value: value.to_string(),
-                    allowed,
-                });
+                return Err(ConditionsError { field, value: value.to_string(), allowed });
             }
         }
         Ok(())
@@ -101,23 +77,14 @@ pub fn approve(
     if let Some(most) = conditions.view_age_ms_max {
         let age = now.since(view.time).as_millis();
         if age > u128::from(most) {
-            let sentence = format!(
-                "the view of {} is {age} ms old, at most {most}",
-                view.symbol
-            );
+            let sentence = format!("the view of {} is {age} ms old, at most {most}", view.symbol);
             return Err(Denial::new(DataQualityVeto, sentence));
         }
         grounds.push(("view_age_ms".to_owned(), age.to_string()));
     }
     let fresh = Some(regime.fresh_share);
     let rows = [
-        (
-            "fresh_share",
-            fresh,
-            Side::AtLeast,
-            conditions.fresh_share_min,
-            DataQualityVeto,
-        ),
+        ("fresh_share", fresh, Side::AtLeast, conditions.fresh_share_min, DataQualityVeto),
         (
             "realised_vol",
             regime.realised_vol,
@@ -125,20 +92,8 @@ pub fn approve(
             conditions.realised_vol_max,
             RegimeVeto,
         ),
-        (
-            "implied_vol",
-            regime.implied_vol,
-            Side::AtLeast,
-            conditions.implied_vol_min,
-            RegimeVeto,
-        ),
-        (
-            "implied_vol",
-            regime.implied_vol,
-            Side::AtMost,
-            conditions.implied_vol_max,
-            RegimeVeto,
-        ),
+        ("implied_vol", regime.implied_vol, Side::AtLeast, conditions.implied_vol_min, RegimeVeto),
+        ("implied_vol", regime.implied_vol, Side::AtMost, conditions.implied_vol_max, RegimeVeto),
     ];
     for (name, figure, side, bound, code) in rows {
         let Some(bound) = bound else { continue };
@@ -159,11 +114,7 @@ pub fn approve(
         }
         grounds.push((format!("{name}_milli"), format!("{figure} {word} {bound}")));
     }
-    Ok(Approval {
-        layer: Layer::Cognition,
-        order,
-        grounds,
-    })
+    Ok(Approval { layer: Layer::Cognition, order, grounds })
 }
 
 #[cfg(test)]
@@ -194,38 +145,10 @@ mod tests {
             (all, &view, None),
             (all, &unknown, Some(DataQualityVeto)),
             (all, &broken, Some(DataQualityVeto)),
-            (
-                Conditions {
-                    realised_vol_max: Some(0.19),
-                    ..none
-                },
-                &view,
-                Some(RegimeVeto),
-            ),
-            (
-                Conditions {
-                    implied_vol_min: Some(0.31),
-                    ..none
-                },
-                &view,
-                Some(RegimeVeto),
-            ),
-            (
-                Conditions {
-                    implied_vol_max: Some(0.29),
-                    ..none
-                },
-                &view,
-                Some(RegimeVeto),
-            ),
-            (
-                Conditions {
-                    fresh_share_min: Some(0.96),
-                    ..none
-                },
-                &view,
-                Some(DataQualityVeto),
-            ),
+            (Conditions { realised_vol_max: Some(0.19), ..none }, &view, Some(RegimeVeto)),
+            (Conditions { implied_vol_min: Some(0.31), ..none }, &view, Some(RegimeVeto)),
+            (Conditions { implied_vol_max: Some(0.29), ..none }, &view, Some(RegimeVeto)),
+            (Conditions { fresh_share_min: Some(0.96), ..none }, &view, Some(DataQualityVeto)),
         ];
         let hash = sample::buy_call().canonical_hash();
         let now = sample::OPEN.plus(Duration::from_millis(500));
@@ -244,10 +167,7 @@ mod tests {
     #[test]
     fn conditions_out_of_range_are_refused() {
         assert!(Conditions::default().validate().is_ok());
-        let wrong = Conditions {
-            fresh_share_min: Some(f64::NAN),
-            ..Conditions::default()
-        };
+        let wrong = Conditions { fresh_share_min: Some(f64::NAN), ..Conditions::default() };
         assert_eq!(wrong.validate().unwrap_err().field, "fresh_share_min");
     }
 }

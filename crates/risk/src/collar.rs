@@ -69,9 +69,7 @@ pub(crate) fn from_quote(
     for Leg { con_id, ratio } in contract.legs() {
         let line = valuing.line(con_id)?;
         let Some((bid, ask)) = line.quote().both() else {
-            return Err(NoDistance::Missing(format!(
-                "con {con_id} has no two-sided quote"
-            )));
+            return Err(NoDistance::Missing(format!("con {con_id} has no two-sided quote")));
         };
         let (bid, ask) = (i128::from(bid.micros()), i128::from(ask.micros()));
         twice_mid += i128::from(ratio) * (bid + ask);
@@ -79,11 +77,7 @@ pub(crate) fn from_quote(
     }
     let worse = i128::from(side.sign()) * (2 * i128::from(limit.micros()) - twice_mid);
     let widths = i128::from(thousandths(width.multiple)?) * twice_half_spread / 2 / 1000;
-    Ok(distance(
-        (worse + 1).div_euclid(2),
-        widths,
-        floor(valuing, contract, limit, width)?,
-    ))
+    Ok(distance((worse + 1).div_euclid(2), widths, floor(valuing, contract, limit, width)?))
 }
 
 /// Against the model value; `None` when no leg is an option and so there is no model.
@@ -98,9 +92,7 @@ pub(crate) fn from_model(
             Line::Option(option, _) => {
                 options += 1;
                 let Some(fair) = option.fair else {
-                    return Err(NoDistance::Missing(format!(
-                        "con {con_id} has no model value"
-                    )));
+                    return Err(NoDistance::Missing(format!("con {con_id} has no model value")));
                 };
                 (fair.price, fair.standard_error)
             }
@@ -123,11 +115,7 @@ pub(crate) fn from_model(
     let error = Price::from_f64(variance.sqrt()).ok_or_else(not_a_number)?;
     let worse = i128::from(side.sign()) * (i128::from(limit.micros()) - i128::from(value.micros()));
     let widths = i128::from(thousandths(width.multiple)?) * i128::from(error.micros()) / 1000;
-    Ok(Some(distance(
-        worse,
-        widths,
-        floor(valuing, contract, limit, width)?,
-    )))
+    Ok(Some(distance(worse, widths, floor(valuing, contract, limit, width)?)))
 }
 
 fn thousandths(multiple: f64) -> Result<i64, Unavailable> {

@@ -49,9 +49,7 @@ impl PendingOrder {
     #[must_use]
     pub fn signed_legs(&self) -> Vec<(ConId, i64)> {
         let legs = signed_legs(&self.contract, self.side, self.remaining);
-        legs.into_iter()
-            .map(|(con_id, quantity)| (con_id, quantity.0))
-            .collect()
+        legs.into_iter().map(|(con_id, quantity)| (con_id, quantity.0)).collect()
     }
 }
 

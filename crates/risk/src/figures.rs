@@ -65,8 +65,5 @@ pub(crate) fn fills_of(
             possible.push(legs);
         }
     }
-    Ok(Fills {
-        held: legs_of(valuing, &fills.held, symbol)?,
-        possible,
-    })
+    Ok(Fills { held: legs_of(valuing, &fills.held, symbol)?, possible })
 }

@@ -153,10 +153,7 @@ impl Gate {
 
     /// Clears the order, or says why not. A cleared order counts at once in the order rates and the
     /// duplicate window.
-    #[expect(
-        clippy::result_large_err,
-        reason = "a denial is rare and its evidence is wanted"
-    )]
+    #[expect(clippy::result_large_err, reason = "a denial is rare and its evidence is wanted")]
     pub fn clear(
         &mut self,
         input: GateInput<'_>,
@@ -172,9 +169,7 @@ impl Gate {
             Ok(approved) => {
                 let (order, now) = (input.order.clone(), input.now.process);
                 let generation = input.desk_generation;
-                Ok(Cleared::new(
-                    order, hash, approved, evidence, generation, now,
-                ))
+                Ok(Cleared::new(order, hash, approved, evidence, generation, now))
             }
             Err(denial) => Err((denial, evidence)),
         }
@@ -189,10 +184,7 @@ impl Gate {
         evidence.trading_state = trading_state(input);
         let halted = evidence.trading_state == TradingState::Halted;
         if halted && !mutation::active("skip_halt_check") {
-            return denied(
-                DenialCode::Halted,
-                "trading is halted; resume releases it".to_owned(),
-            );
+            return denied(DenialCode::Halted, "trading is halted; resume releases it".to_owned());
         }
         if !input.link_ready {
             let sentence = "the broker link is not reconciled".to_owned();
@@ -227,10 +219,7 @@ impl Gate {
         self.check_full(&facts, input, evidence)?;
         self.rate.record(now);
         self.sent.record(input.order, now);
-        Ok((
-            Clearance::Full,
-            vec![cognition, risk_approval(hash, evidence), performance],
-        ))
+        Ok((Clearance::Full, vec![cognition, risk_approval(hash, evidence), performance]))
     }
 
     /// The order is well formed and its contract is known and trades now.
@@ -262,10 +251,7 @@ impl Gate {
                 let sentence = format!("{name} is an index and is never traded");
                 return denied(DenialCode::NotTradable, sentence);
             }
-            if instrument
-                .last_trade()
-                .is_some_and(|end| end <= input.now.market)
-            {
+            if instrument.last_trade().is_some_and(|end| end <= input.now.market) {
                 let sentence = format!("{name} no longer trades");
                 return denied(DenialCode::NotTradable, sentence);
             }
@@ -291,16 +277,8 @@ impl Gate {
             strategy: Some(order.key.strategy.clone()),
         };
         let legs = pending.signed_legs();
-        let valuing = Valuing {
-            catalog: input.catalog,
-            markets: input.markets,
-        };
-        Ok(Facts {
-            valuing,
-            symbols,
-            pending,
-            legs,
-        })
+        let valuing = Valuing { catalog: input.catalog, markets: input.markets };
+        Ok(Facts { valuing, symbols, pending, legs })
     }
 
     fn lowers_risk(
@@ -326,9 +304,7 @@ impl Gate {
 fn trading_state(input: &GateInput<'_>) -> TradingState {
     let strategy = &input.order.key.strategy;
     let legs = input.order.contract.legs();
-    let symbols = legs
-        .iter()
-        .filter_map(|leg| input.catalog.symbol(leg.con_id).ok());
+    let symbols = legs.iter().filter_map(|leg| input.catalog.symbol(leg.con_id).ok());
     let states = symbols.map(|symbol| input.states.applying_to(symbol, strategy));
     states.fold(input.states.applying_to("", strategy), Ord::max)
 }
@@ -389,10 +365,7 @@ fn bound(
         Layer::Performance => DenialCode::Uncertified,
         Layer::Cognition | Layer::Risk => DenialCode::DataQualityVeto,
     };
-    denied(
-        code,
-        format!("the {layer:?} approval is not for this order"),
-    )
+    denied(code, format!("the {layer:?} approval is not for this order"))
 }
 
 fn risk_approval(hash: OrderHash, evidence: &GateEvidence) -> Approval {
@@ -404,9 +377,5 @@ fn risk_approval(hash: OrderHash, evidence: &GateEvidence) -> Approval {
         (seen.limit.clone(), format!("{after} of {most}"))
     };
     let grounds = evidence.limits.iter().map(ground).collect();
-    Approval {
-        layer: Layer::Risk,
-        order: hash,
-        grounds,
-    }
+    Approval { layer: Layer::Risk, order: hash, grounds }
 }

@@ -26,10 +26,7 @@ impl<T: Copy> PerSymbol<T> {
     /// The same for every symbol.
     #[must_use]
     pub const fn all(default: T) -> Self {
-        Self {
-            default,
-            by_symbol: BTreeMap::new(),
-        }
+        Self { default, by_symbol: BTreeMap::new() }
     }
 
     /// The value for `symbol`.
@@ -204,11 +201,7 @@ fn at_least<T: PartialOrd + ToString>(
     if value >= least {
         Ok(())
     } else {
-        Err(LimitsError::Range {
-            field,
-            value: value.to_string(),
-            allowed,
-        })
+        Err(LimitsError::Range { field, value: value.to_string(), allowed })
     }
 }
 
@@ -216,11 +209,7 @@ fn factor(field: &'static str, value: f64) -> Result<(), LimitsError> {
     if (0.0..=1_000.0).contains(&value) && milli(value).is_some() {
         Ok(())
     } else {
-        Err(LimitsError::Range {
-            field,
-            value: value.to_string(),
-            allowed: "a number 0 to 1000",
-        })
+        Err(LimitsError::Range { field, value: value.to_string(), allowed: "a number 0 to 1000" })
     }
 }
 
@@ -228,22 +217,12 @@ impl Limits {
     /// Whether every limit can be meant; zero forbids what it limits.
     pub fn validate(&self) -> Result<(), LimitsError> {
         const WHOLE: &str = "0 or more";
-        at_least(
-            "quantity_max_contracts",
-            self.quantity_max_contracts,
-            0,
-            WHOLE,
-        )?;
+        at_least("quantity_max_contracts", self.quantity_max_contracts, 0, WHOLE)?;
         at_least("quantity_max_shares", self.quantity_max_shares, 0, WHOLE)?;
         at_least("premium_max", self.premium_max, Money::ZERO, WHOLE)?;
         at_least("margin_max", self.margin_max, Money::ZERO, WHOLE)?;
         let cent = Money::from_micros(10_000);
-        at_least(
-            "daily_loss_max",
-            self.daily_loss_max,
-            cent,
-            "a positive amount",
-        )?;
+        at_least("daily_loss_max", self.daily_loss_max, cent, "a positive amount")?;
         for value in self.delta_max_shares.values() {
             at_least("delta_max_shares", value, 0, WHOLE)?;
         }
@@ -254,10 +233,7 @@ impl Limits {
             at_least("short_naked_max_shares", value, 0, WHOLE)?;
         }
         factor("collar_quote_half_spreads", self.collar_quote_half_spreads)?;
-        factor(
-            "collar_model_standard_errors",
-            self.collar_model_standard_errors,
-        )?;
+        factor("collar_model_standard_errors", self.collar_model_standard_errors)?;
         let reducing = &self.risk_reducing;
         at_least(
             "risk_reducing.quantity_max_contracts",
@@ -265,16 +241,8 @@ impl Limits {
             0,
             WHOLE,
         )?;
-        at_least(
-            "risk_reducing.quantity_max_shares",
-            reducing.quantity_max_shares,
-            0,
-            WHOLE,
-        )?;
-        factor(
-            "risk_reducing.collar_quote_half_spreads",
-            reducing.collar_quote_half_spreads,
-        )?;
+        at_least("risk_reducing.quantity_max_shares", reducing.quantity_max_shares, 0, WHOLE)?;
+        factor("risk_reducing.collar_quote_half_spreads", reducing.collar_quote_half_spreads)?;
         factor(
             "risk_reducing.collar_model_standard_errors",
             reducing.collar_model_standard_errors,
@@ -282,10 +250,7 @@ impl Limits {
         if self.orders_per_second_max > 50 || reducing.orders_per_second_max > 50 {
             return Err(LimitsError::Range {
                 field: "orders_per_second_max",
-                value: self
-                    .orders_per_second_max
-                    .max(reducing.orders_per_second_max)
-                    .to_string(),
+                value: self.orders_per_second_max.max(reducing.orders_per_second_max).to_string(),
                 allowed: "at most 50, the broker's message rate",
             });
         }

@@ -37,10 +37,7 @@ pub struct MarginRates {
 impl Default for MarginRates {
     fn default() -> Self {
         Self {
-            move_share: PerSymbol {
-                default: 0.2,
-                by_symbol: BTreeMap::new(),
-            },
+            move_share: PerSymbol { default: 0.2, by_symbol: BTreeMap::new() },
             uncovered_floor_share: 0.1,
             stock_share: 0.5,
         }
@@ -49,14 +46,8 @@ impl Default for MarginRates {
 
 impl MarginRates {
     pub(crate) fn validate(&self) -> Result<(), LimitsError> {
-        let named = [
-            self.uncovered_floor_share,
-            self.stock_share,
-            self.move_share.default,
-        ];
-        let shares = named
-            .into_iter()
-            .chain(self.move_share.by_symbol.values().copied());
+        let named = [self.uncovered_floor_share, self.stock_share, self.move_share.default];
+        let shares = named.into_iter().chain(self.move_share.by_symbol.values().copied());
         for share in shares {
             if !(0.0..=1.0).contains(&share) {
                 return Err(LimitsError::Range {
@@ -110,28 +101,15 @@ pub fn premium_micros(valuing: Valuing<'_>, order: &PendingOrder) -> Result<i128
 /// What one contract of a group pays at `price` of the underlying, in micro-units of currency.
 #[derive(Clone, Copy)]
 enum Payoff {
-    Option {
-        right: Right,
-        strike: i128,
-        shares: i128,
-        end: Timestamp,
-    },
-    Underlying {
-        mark: i128,
-        shares: i128,
-    },
+    Option { right: Right, strike: i128, shares: i128, end: Timestamp },
+    Underlying { mark: i128, shares: i128 },
     Other,
 }
 
 impl Payoff {
     fn at(self, price: i128, from: Timestamp) -> i128 {
         match self {
-            Self::Option {
-                right,
-                strike,
-                shares,
-                end,
-            } if end >= from => match right {
+            Self::Option { right, strike, shares, end } if end >= from => match right {
                 Right::Call => (price - strike).max(0) * shares,
                 Right::Put => (strike - price).max(0) * shares,
             },
@@ -162,10 +140,9 @@ fn group_margin(
     for con_id in fills.instruments() {
         let option = valuing.instrument(con_id)?.option();
         let payoff = match option {
-            _ if con_id == underlying => Payoff::Underlying {
-                mark,
-                shares: i128::from(valuing.units(con_id)?),
-            },
+            _ if con_id == underlying => {
+                Payoff::Underlying { mark, shares: i128::from(valuing.units(con_id)?) }
+            }
             Some(terms) if terms.underlying == underlying => {
                 let strike = i128::from(terms.strike.micros());
                 // Between strikes everything is linear: the worst price is a strike or an end.
@@ -174,12 +151,7 @@ fn group_margin(
                 }
                 ends.insert(terms.last_trade);
                 let shares = i128::from(valuing.units(con_id)?);
-                Payoff::Option {
-                    right: terms.right,
-                    strike,
-                    shares,
-                    end: terms.last_trade,
-                }
+                Payoff::Option { right: terms.right, strike, shares, end: terms.last_trade }
             }
             _ => Payoff::Other,
         };
@@ -217,46 +189,30 @@ mod tests {
     use market::instrument::Contract;
     use market::money::{Price, Quantity};
     use market::quote::Side;
+    use proptest::prelude::*;
 
     fn margin(held: &[(ConId, i64)], pending: Vec<PendingOrder>) -> i64 {
         let (catalog, markets) = (sample::catalog(), sample::markets());
-        let positions = held
-            .iter()
-            .map(|(con_id, held)| (*con_id, Quantity(*held)))
-            .collect();
+        let positions = held.iter().map(|(con_id, held)| (*con_id, Quantity(*held))).collect();
         let exposure = Exposure { positions, pending };
-        let valuing = Valuing {
-            catalog: &catalog,
-            markets: &markets,
-        };
+        let valuing = Valuing { catalog: &catalog, markets: &markets };
         worst_margin_milli(valuing, &MarginRates::default(), &exposure).unwrap() / 1000
     }
 
     #[test]
     fn hand_computed_portfolios() {
         // The future's mark is 100, its multiplier 50, the move 20.
-        let rows: &[(&str, &[(ConId, i64)], i64)] = &[
+        type Row<'a> = (&'a str, &'a [(ConId, i64)], i64);
+        let rows: &[Row<'_>] = &[
             ("flat", &[], 0),
             ("a future", &[(FUTURE, 1)], 20 * 50),
             ("a bought option is paid for", &[(CALL_100, 2)], 0),
             ("naked call at the money", &[(CALL_100, -1)], 20 * 50),
             ("naked put, 10 out of the money", &[(PUT_90, -1)], 10 * 50),
-            (
-                "call spread: its width",
-                &[(CALL_100, -1), (CALL_110, 1)],
-                10 * 50,
-            ),
-            (
-                "put spread: its width",
-                &[(PUT_100, -3), (PUT_90, 3)],
-                3 * 10 * 50,
-            ),
+            ("call spread: its width", &[(CALL_100, -1), (CALL_110, 1)], 10 * 50),
+            ("put spread: its width", &[(PUT_100, -3), (PUT_90, 3)], 3 * 10 * 50),
             ("debit spread", &[(CALL_100, 1), (CALL_110, -1)], 0),
-            (
-                "covered call: the future's",
-                &[(CALL_100, -1), (FUTURE, 1)],
-                20 * 50,
-            ),
+            ("covered call: the future's", &[(CALL_100, -1), (FUTURE, 1)], 20 * 50),
             ("stock: half its value", &[(STOCK, 100)], 100 * 100 / 2),
         ];
         for (name, held, expected) in rows {
@@ -279,5 +235,34 @@ mod tests {
         // A purchase that would cover may not fill.
         let both = vec![order(CALL_100, Side::Sell), order(CALL_110, Side::Buy)];
         assert_eq!(margin(&[], both), 20 * 50 + 3 * 50);
+    }
+
+    proptest! {
+        #[test]
+        fn no_subset_of_fills_needs_more(
+            held in prop::array::uniform5(-4_i64..5),
+            pending in prop::collection::vec((0_usize..5, any::<bool>(), 1_i64..4), 0..5),
+        ) {
+            let names = [FUTURE, CALL_100, CALL_110, PUT_100, PUT_90];
+            let order = |(index, buy, remaining): &(usize, bool, i64)| PendingOrder {
+                contract: Contract::Single(names[*index]),
+                side: if *buy { Side::Buy } else { Side::Sell },
+                remaining: Quantity(*remaining),
+                limit: Price::ZERO,
+                kind: crate::exposure::PendingKind::Working,
+                strategy: None,
+            };
+            let all: Vec<_> = names.into_iter().zip(held).collect();
+            let worst = margin(&all, pending.iter().map(order).collect());
+            for subset in 0_u32..1 << pending.len() {
+                let mut filled = all.clone();
+                for (bit, (index, buy, remaining)) in pending.iter().enumerate() {
+                    if subset & (1 << bit) != 0 {
+                        filled[*index].1 += if *buy { *remaining } else { -*remaining };
+                    }
+                }
+                prop_assert!(margin(&filled, vec![]) <= worst);
+            }
+        }
     }
 }

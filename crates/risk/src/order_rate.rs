@@ -20,11 +20,7 @@ pub(crate) struct RateWindow(VecDeque<ProcessTime>);
 impl RateWindow {
     /// How many there were within the second before `now`.
     pub fn count(&mut self, now: ProcessTime) -> usize {
-        while self
-            .0
-            .front()
-            .is_some_and(|first| now.since(*first) >= RATE_WINDOW)
-        {
+        while self.0.front().is_some_and(|first| now.since(*first) >= RATE_WINDOW) {
             self.0.pop_front();
         }
         self.0.len()
@@ -42,11 +38,7 @@ pub(crate) struct DuplicateWindow(VecDeque<(ProcessTime, Contract, Side, Quantit
 impl DuplicateWindow {
     /// Forgets what is older than `window`.
     pub fn forget(&mut self, window: Duration, now: ProcessTime) {
-        while self
-            .0
-            .front()
-            .is_some_and(|first| now.since(first.0) >= window)
-        {
+        while self.0.front().is_some_and(|first| now.since(first.0) >= window) {
             self.0.pop_front();
         }
     }
@@ -62,12 +54,6 @@ impl DuplicateWindow {
     }
 
     pub fn record(&mut self, order: &Order, now: ProcessTime) {
-        self.0.push_back((
-            now,
-            order.contract.clone(),
-            order.side,
-            order.quantity,
-            order.limit,
-        ));
+        self.0.push_back((now, order.contract.clone(), order.side, order.quantity, order.limit));
     }
 }

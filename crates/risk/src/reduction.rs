@@ -28,20 +28,14 @@ pub(crate) fn prove(
 ) -> Result<Option<Vec<LimitSeen>>, Unavailable> {
     let before = Figures::of(valuing, fills)?;
     let after = Figures::of(valuing, &fills.with_possible(legs.to_vec()))?;
-    let whole = Fills {
-        held: legs.to_vec(),
-        possible: vec![],
-    };
+    let whole = Fills { held: legs.to_vec(), possible: vec![] };
     let filled = Figures::of(valuing, &whole)?;
     let (delta_before, vega_before) = (before.delta.worst(), before.vega.worst());
     let delta_filled = before.delta.shifted(filled.delta.low).worst();
     let vega_filled = before.vega.shifted(filled.vega.low).worst();
     let delta_bound = limits.delta_max_shares.of(symbol).saturating_mul(1000);
     let vega_bound = limits.vega_max_per_point.of(symbol).saturating_mul(1000);
-    let naked_bound = limits
-        .short_naked_max_shares
-        .of(symbol)
-        .saturating_mul(1000);
+    let naked_bound = limits.short_naked_max_shares.of(symbol).saturating_mul(1000);
 
     let no_overshoot = delta_filled < delta_before || (delta_before == 0 && delta_filled == 0);
     let keeps = no_overshoot

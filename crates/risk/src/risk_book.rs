@@ -132,12 +132,7 @@ fn symbol_risk(
     let mut missing = BTreeSet::new();
     for con_id in fills.instruments() {
         let of_symbol = valuing.symbol(con_id).is_ok_and(|own| own == symbol);
-        if of_symbol
-            && valuing
-                .delta_milli(con_id)
-                .and(valuing.vega_milli(con_id))
-                .is_err()
-        {
+        if of_symbol && valuing.delta_milli(con_id).and(valuing.vega_milli(con_id)).is_err() {
             missing.insert(con_id);
         }
     }
@@ -164,9 +159,7 @@ fn symbol_risk(
         }
     }
     let of_symbol = fills_of(valuing, &fills, symbol);
-    let figures = of_symbol
-        .and_then(|fills| Figures::of(valuing, &fills))
-        .ok();
+    let figures = of_symbol.and_then(|fills| Figures::of(valuing, &fills)).ok();
     let view = valuing.markets.get(symbol);
     SymbolRisk {
         view_version: view.map_or(0, |view| view.version),
@@ -198,13 +191,8 @@ mod tests {
     #[test]
     fn figures_are_per_symbol_and_name_what_is_missing() {
         let positions = [(CALL_100, 2), (CALL_110, -2), (FUTURE, -1), (STOCK, 300)];
-        let positions = positions
-            .map(|(con_id, held)| (con_id, Quantity(held)))
-            .into();
-        let exposure = Exposure {
-            positions,
-            pending: vec![],
-        };
+        let positions = positions.map(|(con_id, held)| (con_id, Quantity(held))).into();
+        let exposure = Exposure { positions, pending: vec![] };
         let limits = Limits::default();
         let catalog = sample::catalog();
         let book = RiskBook::of(&exposure, &catalog, &sample::markets(), &limits);

@@ -46,36 +46,19 @@ fn listed() -> Vec<Listed> {
         strike,
         end,
         mid,
-        greeks: UnitGreeks {
-            delta,
-            gamma,
-            vega,
-            theta: -3.0,
-        },
+        greeks: UnitGreeks { delta, gamma, vega, theta: -3.0 },
     };
     vec![
         row(CALL_100, Right::Call, 100, FIRST_END, 3.0, 0.5, 0.05, 10.0),
         row(CALL_110, Right::Call, 110, FIRST_END, 0.5, 0.12, 0.025, 5.0),
         row(PUT_100, Right::Put, 100, FIRST_END, 3.0, -0.5, 0.05, 10.0),
         row(PUT_90, Right::Put, 90, FIRST_END, 0.4, -0.1, 0.02, 4.5),
-        row(
-            LATE_CALL,
-            Right::Call,
-            100,
-            SECOND_END,
-            4.2,
-            0.52,
-            0.035,
-            15.0,
-        ),
+        row(LATE_CALL, Right::Call, 100, SECOND_END, 4.2, 0.52, 0.035, 15.0),
     ]
 }
 
 pub fn mid(con_id: ConId) -> f64 {
-    listed()
-        .iter()
-        .find(|row| row.con_id == con_id)
-        .map_or(100.0, |row| row.mid)
+    listed().iter().find(|row| row.con_id == con_id).map_or(100.0, |row| row.mid)
 }
 
 pub fn catalog() -> Catalog {
@@ -98,15 +81,9 @@ pub fn catalog() -> Catalog {
         fixing: Fixing::Am,
     };
     let mut catalog = Catalog::default();
-    catalog
-        .insert(base(FUTURE, "SIM", 50, InstrumentKind::Future(future)))
-        .unwrap();
-    catalog
-        .insert(base(STOCK, "STK", 1, InstrumentKind::Stock))
-        .unwrap();
-    catalog
-        .insert(base(INDEX, "IDX", 1, InstrumentKind::Index))
-        .unwrap();
+    catalog.insert(base(FUTURE, "SIM", 50, InstrumentKind::Future(future))).unwrap();
+    catalog.insert(base(STOCK, "STK", 1, InstrumentKind::Stock)).unwrap();
+    catalog.insert(base(INDEX, "IDX", 1, InstrumentKind::Index)).unwrap();
     for row in listed() {
         let terms = OptionTerms {
             underlying: FUTURE,
@@ -126,24 +103,12 @@ pub fn catalog() -> Catalog {
 }
 
 fn quote(mid: f64, half_spread: f64) -> Quote {
-    let level = |price| {
-        Some(Level {
-            price: Price::from_f64(price).unwrap(),
-            size: 50,
-        })
-    };
-    Quote {
-        bid: level(mid - half_spread),
-        ask: level(mid + half_spread),
-        time: OPEN,
-    }
+    let level = |price| Some(Level { price: Price::from_f64(price).unwrap(), size: 50 });
+    Quote { bid: level(mid - half_spread), ask: level(mid + half_spread), time: OPEN }
 }
 
 pub fn line(row_con_id: ConId) -> OptionLine {
-    let row = listed()
-        .into_iter()
-        .find(|row| row.con_id == row_con_id)
-        .unwrap();
+    let row = listed().into_iter().find(|row| row.con_id == row_con_id).unwrap();
     OptionLine {
         con_id: row.con_id,
         right: row.right,
@@ -151,11 +116,7 @@ pub fn line(row_con_id: ConId) -> OptionLine {
         quote: quote(row.mid, 0.05),
         state: DataState::Fresh,
         implied_vol: Some(0.3),
-        fair: Some(FairValue {
-            price: row.mid,
-            standard_error: 0.02,
-            vol: 0.3,
-        }),
+        fair: Some(FairValue { price: row.mid, standard_error: 0.02, vol: 0.3 }),
         greeks: Some(row.greeks),
     }
 }
@@ -176,11 +137,8 @@ pub fn view() -> MarketView {
     let first = Date::new(2026, 6, 19).unwrap();
     let second = Date::new(2026, 7, 17).unwrap();
     let near = [CALL_100, CALL_110, PUT_100, PUT_90].map(line).to_vec();
-    let underlying = UnderlyingLine {
-        con_id: FUTURE,
-        quote: quote(100.0, 0.02),
-        state: DataState::Fresh,
-    };
+    let underlying =
+        UnderlyingLine { con_id: FUTURE, quote: quote(100.0, 0.02), state: DataState::Fresh };
     MarketView {
         symbol: "SIM".to_owned(),
         version: 41,
@@ -188,16 +146,9 @@ pub fn view() -> MarketView {
         underlyings: vec![underlying],
         chains: BTreeMap::from([
             ((FUTURE, first), Arc::new(chain(near, first, FIRST_END))),
-            (
-                (FUTURE, second),
-                Arc::new(chain(vec![line(LATE_CALL)], second, SECOND_END)),
-            ),
+            ((FUTURE, second), Arc::new(chain(vec![line(LATE_CALL)], second, SECOND_END))),
         ]),
-        regime: RegimeView {
-            realised_vol: Some(0.2),
-            implied_vol: Some(0.3),
-            fresh_share: 0.95,
-        },
+        regime: RegimeView { realised_vol: Some(0.2), implied_vol: Some(0.3), fresh_share: 0.95 },
     }
 }
 
@@ -205,11 +156,7 @@ pub fn view() -> MarketView {
 pub fn with_line(mut view: MarketView, con_id: ConId, change: impl Fn(&mut OptionLine)) -> Markets {
     for chain in view.chains.values_mut() {
         let chain = Arc::make_mut(chain);
-        chain
-            .lines
-            .iter_mut()
-            .filter(|line| line.con_id == con_id)
-            .for_each(&change);
+        chain.lines.iter_mut().filter(|line| line.con_id == con_id).for_each(&change);
     }
     markets_with(view)
 }
@@ -225,10 +172,7 @@ pub fn markets_with(view: MarketView) -> Markets {
         chains: BTreeMap::new(),
         ..view.clone()
     };
-    Markets::from([
-        ("SIM".to_owned(), Arc::new(view)),
-        ("STK".to_owned(), Arc::new(stock)),
-    ])
+    Markets::from([("SIM".to_owned(), Arc::new(view)), ("STK".to_owned(), Arc::new(stock))])
 }
 
 pub fn markets() -> Markets {

@@ -61,9 +61,7 @@ impl StressGrid {
     fn scenarios(&self) -> Vec<(f64, f64)> {
         let with_shifts = |spot: &f64| {
             let spot = *spot;
-            self.vol_shifts_points
-                .iter()
-                .map(move |points| (spot, points / 100.0))
+            self.vol_shifts_points.iter().map(move |points| (spot, points / 100.0))
         };
         self.spot_moves.iter().flat_map(with_shifts).collect()
     }
@@ -88,10 +86,7 @@ pub fn revalue(
 ) -> Result<StressResult, Unavailable> {
     let scenarios = grid.scenarios();
     let mut unit_results = BTreeMap::new();
-    for con_id in fills
-        .instruments()
-        .chain(order.iter().map(|(con_id, _)| *con_id))
-    {
+    for con_id in fills.instruments().chain(order.iter().map(|(con_id, _)| *con_id)) {
         if let std::collections::btree_map::Entry::Vacant(entry) = unit_results.entry(con_id) {
             entry.insert(contract_results(valuing, &scenarios, con_id)?);
         }
@@ -104,18 +99,12 @@ pub fn revalue(
     };
     let mut worst = (i128::MAX, i128::MAX);
     for scenario in 0..scenarios.len() {
-        let losses = fills
-            .possible
-            .iter()
-            .map(|legs| result(legs, scenario).min(0));
+        let losses = fills.possible.iter().map(|legs| result(legs, scenario).min(0));
         let before = result(&fills.held, scenario) + losses.sum::<i128>();
         worst.0 = worst.0.min(before);
         worst.1 = worst.1.min(before + result(order, scenario));
     }
-    Ok(StressResult {
-        before_milli: clamped(worst.0),
-        after_milli: clamped(worst.1),
-    })
+    Ok(StressResult { before_milli: clamped(worst.0), after_milli: clamped(worst.1) })
 }
 
 /// What one contract gains in each scenario, in thousandths of a unit of currency.
@@ -141,10 +130,7 @@ fn contract_results(
         };
         milli(gain * multiplier)
     };
-    scenarios
-        .iter()
-        .map(|scenario| of_scenario(scenario).ok_or_else(fail))
-        .collect()
+    scenarios.iter().map(|scenario| of_scenario(scenario).ok_or_else(fail)).collect()
 }
 
 fn option_gain(
@@ -176,14 +162,8 @@ mod tests {
 
     fn revalued(held: &[(ConId, i64)], order: &[(ConId, i64)]) -> StressResult {
         let (catalog, markets) = (sample::catalog(), sample::markets());
-        let valuing = Valuing {
-            catalog: &catalog,
-            markets: &markets,
-        };
-        let fills = Fills {
-            held: held.to_vec(),
-            possible: vec![],
-        };
+        let valuing = Valuing { catalog: &catalog, markets: &markets };
+        let fills = Fills { held: held.to_vec(), possible: vec![] };
         revalue(valuing, &StressGrid::default(), &fills, order).unwrap()
     }
 
@@ -202,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn selling_the_calls_of_a_straddle_helps_nothing_when_the_puts_carry_the_loss() {
+    fn buying_the_delta_of_short_calls_helps_and_selling_it_harms() {
         let hedged = revalued(&[(CALL_100, -4)], &[(FUTURE, 2)]);
         assert!(hedged.after_milli > hedged.before_milli);
         let worse = revalued(&[(CALL_100, -4)], &[(FUTURE, -2)]);
@@ -212,15 +192,10 @@ mod tests {
     #[test]
     fn a_grid_needs_both_directions() {
         assert_eq!(StressGrid::default().validate(), Ok(()));
-        let upwards = StressGrid {
-            spot_moves: vec![0.1],
-            ..StressGrid::default()
-        };
+        let upwards = StressGrid { spot_moves: vec![0.1], ..StressGrid::default() };
         assert_eq!(upwards.validate(), Err(LimitsError::Stress));
-        let unreal = StressGrid {
-            vol_shifts_points: vec![f64::NAN, -1.0, 1.0],
-            ..StressGrid::default()
-        };
+        let unreal =
+            StressGrid { vol_shifts_points: vec![f64::NAN, -1.0, 1.0], ..StressGrid::default() };
         assert_eq!(unreal.validate(), Err(LimitsError::Stress));
     }
 }

@@ -30,11 +30,7 @@ pub fn worst_uncovered_shares(
     let mut ends = BTreeSet::new();
     for con_id in fills.instruments() {
         let option = valuing.instrument(con_id)?.option();
-        ends.extend(
-            option
-                .filter(|terms| terms.underlying == underlying)
-                .map(|o| o.last_trade),
-        );
+        ends.extend(option.filter(|terms| terms.underlying == underlying).map(|o| o.last_trade));
     }
     let (mut calls, mut puts) = (0, 0);
     for end in ends {
@@ -48,11 +44,7 @@ pub fn worst_uncovered_shares(
         };
         let alone = fills.interval(|con_id| late(con_id, Right::Call))?;
         let with_underlying = fills.interval(|con_id| {
-            if con_id == underlying {
-                valuing.units(con_id)
-            } else {
-                late(con_id, Right::Call)
-            }
+            if con_id == underlying { valuing.units(con_id) } else { late(con_id, Right::Call) }
         })?;
         let short = |low: i64| low.saturating_neg();
         calls = calls.max(short(alone.low).min(short(with_underlying.low)));
@@ -74,100 +66,33 @@ mod tests {
             held: held.to_vec(),
             possible: possible.iter().map(|legs| legs.to_vec()).collect(),
         };
-        let valuing = Valuing {
-            catalog: &catalog,
-            markets: &markets,
-        };
+        let valuing = Valuing { catalog: &catalog, markets: &markets };
         worst_uncovered_shares(valuing, &fills, FUTURE).unwrap()
     }
 
     #[test]
     fn the_rule_row_by_row() {
-        let rows: &[(&str, &[(ConId, i64)], &[&[(ConId, i64)]], i64)] = &[
+        type Legs<'a> = &'a [(ConId, i64)];
+        let rows: &[(&str, Legs<'_>, &[Legs<'_>], i64)] = &[
             ("flat", &[], &[], 0),
             ("long options", &[(CALL_100, 3), (PUT_90, 2)], &[], 0),
             ("naked call", &[(CALL_100, -1)], &[], 50),
             ("naked put", &[(PUT_100, -2)], &[], 100),
-            (
-                "credit call spread",
-                &[(CALL_100, -1), (CALL_110, 1)],
-                &[],
-                0,
-            ),
-            (
-                "debit call spread",
-                &[(CALL_100, 1), (CALL_110, -1)],
-                &[],
-                0,
-            ),
-            (
-                "ratio call spread",
-                &[(CALL_100, 1), (CALL_110, -2)],
-                &[],
-                50,
-            ),
+            ("credit call spread", &[(CALL_100, -1), (CALL_110, 1)], &[], 0),
+            ("debit call spread", &[(CALL_100, 1), (CALL_110, -1)], &[], 0),
+            ("ratio call spread", &[(CALL_100, 1), (CALL_110, -2)], &[], 50),
             ("put spread", &[(PUT_100, -1), (PUT_90, 1)], &[], 0),
-            (
-                "a put covers no call",
-                &[(CALL_100, -1), (PUT_90, 1)],
-                &[],
-                50,
-            ),
+            ("a put covers no call", &[(CALL_100, -1), (PUT_90, 1)], &[], 50),
             ("covered call", &[(CALL_100, -1), (FUTURE, 1)], &[], 0),
-            (
-                "a short future covers no put",
-                &[(PUT_100, -1), (FUTURE, -1)],
-                &[],
-                50,
-            ),
-            (
-                "calendar, long ends later",
-                &[(CALL_100, -1), (LATE_CALL, 1)],
-                &[],
-                0,
-            ),
-            (
-                "calendar, long ends first",
-                &[(CALL_100, 1), (LATE_CALL, -1)],
-                &[],
-                50,
-            ),
-            (
-                "one future, two calls",
-                &[(CALL_100, -2), (FUTURE, 1)],
-                &[],
-                50,
-            ),
-            (
-                "a pending spread stays together",
-                &[],
-                &[&[(CALL_100, -1), (CALL_110, 1)]],
-                0,
-            ),
-            (
-                "a pending sale may fill",
-                &[(CALL_110, 1)],
-                &[&[(CALL_110, -1)]],
-                0,
-            ),
-            (
-                "cover may be sold",
-                &[(CALL_100, -1), (CALL_110, 1)],
-                &[&[(CALL_110, -1)]],
-                50,
-            ),
-            (
-                "cover may be sold, future",
-                &[(CALL_100, -1), (FUTURE, 1)],
-                &[&[(FUTURE, -1)]],
-                50,
-            ),
-            (
-                "a pending cover may not fill",
-                &[],
-                &[&[(CALL_100, -1)], &[(CALL_110, 1)]],
-                50,
-            ),
+            ("a short future covers no put", &[(PUT_100, -1), (FUTURE, -1)], &[], 50),
+            ("calendar, long ends later", &[(CALL_100, -1), (LATE_CALL, 1)], &[], 0),
+            ("calendar, long ends first", &[(CALL_100, 1), (LATE_CALL, -1)], &[], 50),
+            ("one future, two calls", &[(CALL_100, -2), (FUTURE, 1)], &[], 50),
+            ("a pending spread stays together", &[], &[&[(CALL_100, -1), (CALL_110, 1)]], 0),
+            ("a pending sale may fill", &[(CALL_110, 1)], &[&[(CALL_110, -1)]], 0),
+            ("cover may be sold", &[(CALL_100, -1), (CALL_110, 1)], &[&[(CALL_110, -1)]], 50),
+            ("cover may be sold, future", &[(CALL_100, -1), (FUTURE, 1)], &[&[(FUTURE, -1)]], 50),
+            ("a pending cover may not fill", &[], &[&[(CALL_100, -1)], &[(CALL_110, 1)]], 50),
         ];
         for (name, held, possible, expected) in rows {
             assert_eq!(uncovered(held, possible), *expected, "{name}");

@@ -25,15 +25,12 @@ pub struct Valuing<'a> {
 impl<'a> Valuing<'a> {
     /// The instrument.
     pub fn instrument(&self, con_id: ConId) -> Result<&'a Instrument, Unavailable> {
-        self.catalog
-            .get(con_id)
-            .map_err(|error| Unavailable(error.to_string()))
+        self.catalog.get(con_id).map_err(|error| Unavailable(error.to_string()))
     }
 
     /// The root symbol.
     pub fn symbol(&self, con_id: ConId) -> Result<&'a str, Unavailable> {
-        self.instrument(con_id)
-            .map(|instrument| instrument.symbol.as_str())
+        self.instrument(con_id).map(|instrument| instrument.symbol.as_str())
     }
 
     /// The line.
@@ -41,10 +38,7 @@ impl<'a> Valuing<'a> {
         let instrument = self.instrument(con_id)?;
         let view = self.markets.get(&instrument.symbol);
         view.and_then(|view| view.line(con_id)).ok_or_else(|| {
-            Unavailable(format!(
-                "{} has no line in any market view",
-                instrument.local_symbol
-            ))
+            Unavailable(format!("{} has no line in any market view", instrument.local_symbol))
         })
     }
 
@@ -58,10 +52,7 @@ impl<'a> Valuing<'a> {
     pub fn units(&self, con_id: ConId) -> Result<i64, Unavailable> {
         let instrument = self.instrument(con_id)?;
         Ok(match instrument.option() {
-            Some(OptionTerms {
-                deliverable: Deliverable::Adjusted { units, .. },
-                ..
-            }) => *units,
+            Some(OptionTerms { deliverable: Deliverable::Adjusted { units, .. }, .. }) => *units,
             _ => i64::from(instrument.multiplier.0),
         })
     }
@@ -97,9 +88,7 @@ impl<'a> Valuing<'a> {
             Line::Underlying(_) => None,
         };
         line.quote().mid().or_else(model).ok_or_else(|| {
-            Unavailable(format!(
-                "con {con_id} has neither a two-sided quote nor a model value"
-            ))
+            Unavailable(format!("con {con_id} has neither a two-sided quote nor a model value"))
         })
     }
 }

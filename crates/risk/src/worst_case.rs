@@ -34,35 +34,23 @@ impl Interval {
     /// One value.
     #[must_use]
     pub const fn point(value: i64) -> Self {
-        Self {
-            low: value,
-            high: value,
-        }
+        Self { low: value, high: value }
     }
 
     /// With one more order that may or may not change the figure by `change`.
     #[must_use]
     pub const fn widened(self, change: i64) -> Self {
         if change < 0 {
-            Self {
-                low: self.low.saturating_add(change),
-                high: self.high,
-            }
+            Self { low: self.low.saturating_add(change), high: self.high }
         } else {
-            Self {
-                low: self.low,
-                high: self.high.saturating_add(change),
-            }
+            Self { low: self.low, high: self.high.saturating_add(change) }
         }
     }
 
     /// With a change that happens for certain.
     #[must_use]
     pub const fn shifted(self, change: i64) -> Self {
-        Self {
-            low: self.low.saturating_add(change),
-            high: self.high.saturating_add(change),
-        }
+        Self { low: self.low.saturating_add(change), high: self.high.saturating_add(change) }
     }
 
     /// The largest magnitude that it contains.
@@ -102,8 +90,7 @@ impl Fills {
     /// Every instrument that occurs.
     pub fn instruments(&self) -> impl Iterator<Item = ConId> {
         let held = self.held.iter();
-        held.chain(self.possible.iter().flatten())
-            .map(|(con_id, _)| *con_id)
+        held.chain(self.possible.iter().flatten()).map(|(con_id, _)| *con_id)
     }
 
     /// The extremes of a linear figure over all subsets of fills; `unit` is the figure of one

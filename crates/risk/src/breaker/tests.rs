@@ -30,31 +30,17 @@ fn view(version: u64, realised_vol: Option<f64>, fresh_share: f64, outside: bool
 }
 
 fn breakers() -> Breakers {
-    Breakers::new(BreakerLimits {
-        consecutive_views: 3,
-        rejects_max: 4,
-        ..Default::default()
-    })
+    Breakers::new(BreakerLimits { consecutive_views: 3, rejects_max: 4, ..Default::default() })
 }
 
 #[test]
 fn the_loss_breaker_counts_fees_and_latches() {
     let mut breakers = breakers();
-    assert!(
-        breakers
-            .on(&day(-3_000, Some(-1_900), 99), at(1))
-            .is_empty()
-    );
+    assert!(breakers.on(&day(-3_000, Some(-1_900), 99), at(1)).is_empty());
     let trips = breakers.on(&day(-3_000, Some(-1_900), 100), at(2));
-    assert_eq!(
-        (trips[0].name, trips[0].state),
-        ("loss", TradingState::ReduceOnly)
-    );
+    assert_eq!((trips[0].name, trips[0].state), ("loss", TradingState::ReduceOnly));
     assert_eq!(trips[0].scope, ACCOUNT);
-    assert!(
-        breakers.on(&day(-9_000, Some(0), 0), at(3)).is_empty(),
-        "it is tripped already"
-    );
+    assert!(breakers.on(&day(-9_000, Some(0), 0), at(3)).is_empty(), "it is tripped already");
     assert_eq!(breakers.status("loss", ACCOUNT), Some(Status::Tripped));
 }
 
@@ -80,21 +66,13 @@ fn a_released_loss_breaker_trips_again_after_a_quarter_of_its_limit() {
 fn the_regime_breaker_needs_consecutive_new_views() {
     let mut breakers = breakers();
     for (version, vol) in [(1, 0.9), (2, 0.9), (2, 0.9), (3, 0.7), (4, 0.9), (5, 0.9)] {
-        assert!(
-            breakers
-                .on(&view(version, Some(vol), 1.0, false), at(version))
-                .is_empty()
-        );
+        assert!(breakers.on(&view(version, Some(vol), 1.0, false), at(version)).is_empty());
     }
     assert!(breakers.on(&view(6, None, 1.0, false), at(6)).is_empty());
     let trips = breakers.on(&view(7, Some(0.9), 1.0, false), at(7));
     assert_eq!((trips[0].name, trips[0].scope.as_str()), ("regime", "SIM"));
     assert!(breakers.release("regime", "SIM", at(8)));
-    assert_eq!(
-        breakers.on(&view(9, Some(0.9), 1.0, false), at(9)).len(),
-        1,
-        "one is enough now"
-    );
+    assert_eq!(breakers.on(&view(9, Some(0.9), 1.0, false), at(9)).len(), 1, "one is enough now");
     breakers.release("regime", "SIM", at(10));
     for version in 11..14 {
         breakers.on(&view(version, Some(0.1), 1.0, false), at(version));
@@ -105,43 +83,32 @@ fn the_regime_breaker_needs_consecutive_new_views() {
 #[test]
 fn a_passive_breach_of_exposure_trips() {
     let mut breakers = breakers();
-    let trips: Vec<Trip> = (1..5)
-        .flat_map(|v| breakers.on(&view(v, None, 1.0, true), at(v)))
-        .collect();
+    let trips: Vec<Trip> =
+        (1..5).flat_map(|v| breakers.on(&view(v, None, 1.0, true), at(v))).collect();
     assert_eq!(trips.len(), 1);
-    assert_eq!(
-        (trips[0].name, trips[0].state),
-        ("exposure", TradingState::ReduceOnly)
-    );
+    assert_eq!((trips[0].name, trips[0].state), ("exposure", TradingState::ReduceOnly));
 }
 
 #[test]
 fn the_technical_breaker_halts_on_rejects_restarts_and_stale_data() {
     let mut rejects = breakers();
-    let spread: Vec<Trip> = (0..20)
-        .flat_map(|n| rejects.on(&BreakerEvent::Rejected, at(n * 30)))
-        .collect();
+    let spread: Vec<Trip> =
+        (0..20).flat_map(|n| rejects.on(&BreakerEvent::Rejected, at(n * 30))).collect();
     assert!(spread.is_empty());
-    let burst: Vec<Trip> = (0..20)
-        .flat_map(|n| rejects.on(&BreakerEvent::Rejected, at(1_000 + n)))
-        .collect();
+    let burst: Vec<Trip> =
+        (0..20).flat_map(|n| rejects.on(&BreakerEvent::Rejected, at(1_000 + n))).collect();
     assert_eq!(burst.len(), 1);
-    assert_eq!(
-        (burst[0].name, burst[0].state),
-        ("technical", TradingState::Halted)
-    );
+    assert_eq!((burst[0].name, burst[0].state), ("technical", TradingState::Halted));
 
     let mut restarts = breakers();
-    let storm: Vec<Trip> = (0..21)
-        .flat_map(|n| restarts.on(&BreakerEvent::Restarted, at(n)))
-        .collect();
+    let storm: Vec<Trip> =
+        (0..21).flat_map(|n| restarts.on(&BreakerEvent::Restarted, at(n))).collect();
     assert_eq!(storm.len(), 1);
 
     for share in [0.1, f64::NAN] {
         let mut stale = breakers();
-        let trips: Vec<Trip> = (1..6)
-            .flat_map(|v| stale.on(&view(v, None, share, false), at(v)))
-            .collect();
+        let trips: Vec<Trip> =
+            (1..6).flat_map(|v| stale.on(&view(v, None, share, false), at(v))).collect();
         assert_eq!(trips.len(), 1);
     }
 }
@@ -154,10 +121,16 @@ fn a_restored_latch_stays_until_it_is_released() {
     assert!(!breakers.restore("unheard_of", ACCOUNT));
     assert_eq!(breakers.status("regime", "SIM"), Some(Status::Tripped));
     assert!(breakers.release("technical", ACCOUNT, at(1)));
-    assert!(
-        !breakers.release("technical", ACCOUNT, at(1)),
-        "it is released already"
-    );
+    assert!(!breakers.release("technical", ACCOUNT, at(1)), "it is released already");
+}
+
+#[test]
+fn bounds_that_cannot_be_meant_are_refused() {
+    assert_eq!(BreakerLimits::default().validate(), Ok(()));
+    let unreal = BreakerLimits { realised_vol_max: f64::NAN, ..BreakerLimits::default() };
+    assert!(unreal.validate().is_err());
+    let never = BreakerLimits { consecutive_views: 0, ..BreakerLimits::default() };
+    assert!(never.validate().is_err());
 }
 
 fn event() -> impl Strategy<Value = BreakerEvent> {

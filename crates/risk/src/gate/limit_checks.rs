@@ -30,30 +30,16 @@ fn compare(evidence: &mut GateEvidence, code: DenialCode, seen: LimitSeen) -> Re
         thousandths(seen.before_milli)
     );
     evidence.limits.push(seen);
-    if outside {
-        denied(code, sentence)
-    } else {
-        Ok(())
-    }
+    if outside { denied(code, sentence) } else { Ok(()) }
 }
 
 fn seen(limit: String, before_milli: i64, after_milli: i64, bound_milli: i64) -> LimitSeen {
-    LimitSeen {
-        limit,
-        before_milli,
-        after_milli,
-        bound_milli,
-    }
+    LimitSeen { limit, before_milli, after_milli, bound_milli }
 }
 
 fn count(limit: &str, before: usize, bound: u32) -> LimitSeen {
     let before_milli = before as i64 * 1000;
-    seen(
-        limit.to_owned(),
-        before_milli,
-        before_milli + 1000,
-        i64::from(bound) * 1000,
-    )
+    seen(limit.to_owned(), before_milli, before_milli + 1000, i64::from(bound) * 1000)
 }
 
 fn money_milli(money: Money) -> i64 {
@@ -71,11 +57,7 @@ impl Gate {
         let most = (own.quantity_max_contracts, own.quantity_max_shares);
         check_quantity(facts, most, evidence)?;
         let rate = self.reducing_rate.count(input.now.process);
-        let seen = count(
-            "reducing_orders_per_second",
-            rate,
-            own.orders_per_second_max,
-        );
+        let seen = count("reducing_orders_per_second", rate, own.orders_per_second_max);
         compare(evidence, DenialCode::OrderRate, seen)?;
         let quote = Width {
             multiple: own.collar_quote_half_spreads,
@@ -99,12 +81,7 @@ impl Gate {
         check_quantity(facts, most, evidence)?;
         let premium = premium_micros(facts.valuing, &facts.pending).map_err(unavailable)?;
         let premium = clamped((premium.abs() + 999).div_euclid(1000));
-        let premium = seen(
-            "premium".to_owned(),
-            0,
-            premium,
-            money_milli(limits.premium_max),
-        );
+        let premium = seen("premium".to_owned(), 0, premium, money_milli(limits.premium_max));
         compare(evidence, DenialCode::PremiumLimit, premium)?;
         let quote = Width {
             multiple: limits.collar_quote_half_spreads,
@@ -122,10 +99,7 @@ impl Gate {
                 format!("short_naked/{symbol}"),
                 before.uncovered_shares.saturating_mul(1000),
                 after.uncovered_shares.saturating_mul(1000),
-                self.limits
-                    .short_naked_max_shares
-                    .of(symbol)
-                    .saturating_mul(1000),
+                self.limits.short_naked_max_shares.of(symbol).saturating_mul(1000),
             );
             compare(evidence, DenialCode::ShortNaked, naked)?;
         }
@@ -139,14 +113,8 @@ impl Gate {
         let rate = self.rate.count(input.now.process);
         let rate = count("orders_per_second", rate, self.limits.orders_per_second_max);
         compare(evidence, DenialCode::OrderRate, rate)?;
-        let open = input
-            .exposure
-            .open_orders(&input.order.contract, input.order.side);
-        let open = count(
-            "open_orders_per_side",
-            open,
-            self.limits.open_orders_per_side_max,
-        );
+        let open = input.exposure.open_orders(&input.order.contract, input.order.side);
+        let open = count("open_orders_per_side", open, self.limits.open_orders_per_side_max);
         compare(evidence, DenialCode::OpenOrders, open)?;
         self.check_greeks(&figures, evidence)?;
         self.check_daily_loss(input, evidence)
@@ -166,9 +134,7 @@ impl Gate {
         let mut exposure = input.exposure.clone();
         exposure.pending.push(facts.pending.clone());
         let added = estimate(&exposure)?.saturating_sub(without).max(0);
-        let used = money_milli(input.margin_used)
-            .saturating_add(1)
-            .max(without);
+        let used = money_milli(input.margin_used).saturating_add(1).max(without);
         let bound = money_milli(self.limits.margin_max);
         let margin = seen("margin".to_owned(), used, used.saturating_add(added), bound);
         compare(evidence, DenialCode::MarginLimit, margin)
@@ -188,11 +154,7 @@ impl Gate {
             let after = Figures::of(facts.valuing, &fills.with_possible(legs))?;
             Ok((symbol, before, after))
         };
-        facts
-            .symbols
-            .iter()
-            .map(|symbol| of_symbol(symbol).map_err(unavailable))
-            .collect()
+        facts.symbols.iter().map(|symbol| of_symbol(symbol).map_err(unavailable)).collect()
     }
 
     fn check_greeks(
@@ -202,19 +164,9 @@ impl Gate {
     ) -> Result<(), Denial> {
         for (symbol, before, after) in figures {
             let delta = self.limits.delta_max_shares.of(symbol).saturating_mul(1000);
-            let vega = self
-                .limits
-                .vega_max_per_point
-                .of(symbol)
-                .saturating_mul(1000);
+            let vega = self.limits.vega_max_per_point.of(symbol).saturating_mul(1000);
             let rows = [
-                (
-                    "delta",
-                    DenialCode::DeltaLimit,
-                    before.delta,
-                    after.delta,
-                    delta,
-                ),
+                ("delta", DenialCode::DeltaLimit, before.delta, after.delta, delta),
                 ("vega", DenialCode::VegaLimit, before.vega, after.vega, vega),
             ];
             for (name, code, before, after, bound) in rows {
@@ -225,9 +177,7 @@ impl Gate {
                     thousandths(after.high),
                     thousandths(bound)
                 );
-                evidence
-                    .limits
-                    .push(seen(limit, before.worst(), after.worst(), bound));
+                evidence.limits.push(seen(limit, before.worst(), after.worst(), bound));
                 let skipped = name == "delta" && mutation::active("skip_delta_limit");
                 if after.breaches(before, bound) && !skipped {
                     return denied(code, sentence);
@@ -247,9 +197,7 @@ impl Gate {
             return denied(DenialCode::RiskUnavailable, sentence);
         };
         let bound = money_milli(self.limits.daily_loss_max);
-        evidence
-            .limits
-            .push(seen("daily_loss".to_owned(), loss, loss, bound));
+        evidence.limits.push(seen("daily_loss".to_owned(), loss, loss, bound));
         if loss >= bound {
             let (lost, most) = (thousandths(loss), thousandths(bound));
             let sentence = format!("the day's loss is {lost}, its limit is {most}");
@@ -293,27 +241,16 @@ fn check_collars(
         }
     };
     let as_seen = |name: &str, distance: Distance| {
-        seen(
-            name.to_owned(),
-            0,
-            distance.after_milli,
-            distance.bound_milli,
-        )
+        seen(name.to_owned(), 0, distance.after_milli, distance.bound_milli)
     };
     let distance = collar::from_quote(facts.valuing, priced, quote);
     let distance = distance.map_err(refused(DenialCode::StaleData))?;
-    compare(
-        evidence,
-        DenialCode::CollarQuote,
-        as_seen("collar_quote", distance),
-    )?;
+    compare(evidence, DenialCode::CollarQuote, as_seen("collar_quote", distance))?;
     let distance = collar::from_model(facts.valuing, priced, model);
     match distance.map_err(refused(DenialCode::CollarModel))? {
-        Some(distance) => compare(
-            evidence,
-            DenialCode::CollarModel,
-            as_seen("collar_model", distance),
-        ),
+        Some(distance) => {
+            compare(evidence, DenialCode::CollarModel, as_seen("collar_model", distance))
+        }
         None => Ok(()),
     }
 }
