@@ -1,8 +1,9 @@
-//! The venue's files: `book.jsonl`, one [`BookChange`] a line, and `market.json`, the market's state.
+//! The venue's files: `book.jsonl`, one [`BookChange`] a line, and `market.json`, the market's
+//! state.
 //!
-//! Plain files without `store`, as the venue is a stranger to the node. `write`, no fsync: the venue
-//! survives the node's death, not the machine's. A last line without its line feed is torn by a kill
-//! in the middle of a write: it is cut off and reported. When to write is left to the host.
+//! Plain files without `store`, as the venue is a stranger to the node. `write`, no fsync: the
+//! venue survives the node's death, not the machine's. A last line without its line feed is torn by
+//! a kill in the middle of a write: it is cut off and reported. When to write is left to the host.
 
 use crate::books::{BookChange, BookError};
 use std::fs::{self, File, OpenOptions};
@@ -20,10 +21,8 @@ pub fn to_line(change: &BookChange) -> String {
 
 /// A change from its line; `number` counts from 1 and only serves the error.
 pub fn from_line(line: &str, number: usize) -> Result<BookChange, BookError> {
-    serde_json::from_str(line).map_err(|error| BookError::Line {
-        line: number,
-        reason: error.to_string(),
-    })
+    serde_json::from_str(line)
+        .map_err(|error| BookError::Line { line: number, reason: error.to_string() })
 }
 
 /// Why the venue's files can't be used.
@@ -75,25 +74,16 @@ impl VenueFiles {
         let path = folder.join("book.jsonl");
         let book = open_book(&path)?;
         let bytes = fs::read(&path).map_err(|source| failed("read", &path, source))?;
-        let whole = bytes
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |last| last + 1);
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
         let torn_bytes = bytes.len() - whole;
         if torn_bytes > 0 {
-            book.set_len(whole as u64)
-                .map_err(|source| failed("truncate", &path, source))?;
+            book.set_len(whole as u64).map_err(|source| failed("truncate", &path, source))?;
         }
         let text = String::from_utf8_lossy(&bytes[..whole]);
-        let changes: Result<Vec<_>, _> = text
-            .lines()
-            .enumerate()
-            .map(|(index, line)| from_line(line, index + 1))
-            .collect();
-        let changes = changes.map_err(|source| VenueFileError::Damaged {
-            path: path.clone(),
-            source,
-        })?;
+        let changes: Result<Vec<_>, _> =
+            text.lines().enumerate().map(|(index, line)| from_line(line, index + 1)).collect();
+        let changes =
+            changes.map_err(|source| VenueFileError::Damaged { path: path.clone(), source })?;
         let market_path = folder.join("market.json");
         let market = match fs::read_to_string(&market_path) {
             Ok(text) => Some(text),
@@ -101,19 +91,8 @@ impl VenueFiles {
             Err(source) => return Err(failed("read", &market_path, source)),
         };
         let lines = changes.len();
-        let files = Self {
-            folder: folder.to_owned(),
-            book,
-            lines,
-        };
-        Ok((
-            files,
-            VenueState {
-                changes,
-                market,
-                torn_bytes,
-            },
-        ))
+        let files = Self { folder: folder.to_owned(), book, lines };
+        Ok((files, VenueState { changes, market, torn_bytes }))
     }
 
     /// Appends changes in one write.
@@ -128,9 +107,7 @@ impl VenueFiles {
         }
         self.lines += changes.len();
         let path = self.folder.join("book.jsonl");
-        self.book
-            .write_all(text.as_bytes())
-            .map_err(|source| failed("append to", &path, source))
+        self.book.write_all(text.as_bytes()).map_err(|source| failed("append to", &path, source))
     }
 
     /// The book has grown enough to be written anew.
@@ -166,11 +143,7 @@ fn open_book(path: &Path) -> Result<File, VenueFileError> {
 }
 
 fn failed(action: &'static str, path: &Path, source: io::Error) -> VenueFileError {
-    VenueFileError::Io {
-        action,
-        path: path.to_owned(),
-        source,
-    }
+    VenueFileError::Io { action, path: path.to_owned(), source }
 }
 
 #[cfg(test)]
@@ -209,11 +182,7 @@ mod tests {
         let exchange = Exchange::new(ExchangeConfig::default(), samples::at(0, 0));
         let (mut files, _) = VenueFiles::open(folder.path()).unwrap();
         files.compact(&exchange.snapshot()).unwrap();
-        files
-            .append(&[BookChange::Opened {
-                time: samples::at(1, 0),
-            }])
-            .unwrap();
+        files.append(&[BookChange::Opened { time: samples::at(1, 0) }]).unwrap();
         let (_, found) = VenueFiles::open(folder.path()).unwrap();
         assert_eq!(found.changes.len(), 2);
         let restored = Exchange::restore(ExchangeConfig::default(), found.changes).unwrap();

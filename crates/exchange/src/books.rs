@@ -1,7 +1,8 @@
-//! The exchange's own books: orders, executions, events, positions, cash. A fold of [`BookChange`]s.
+//! The exchange's own books: orders, executions, events, positions, cash. A fold of
+//! [`BookChange`]s.
 //!
-//! The live exchange and a restored one run the same [`Books::apply`], so what is on disk is what is
-//! in memory. All arithmetic of positions and cash is here, in integers. Method: average cost,
+//! The live exchange and a restored one run the same [`Books::apply`], so what is on disk is what
+//! is in memory. All arithmetic of positions and cash is here, in integers. Method: average cost,
 //! realised on closing, fees apart; premium of an option that ends is realised at its end; a future
 //! is carried at its last mark, so its realised profit is the sum of its variations.
 
@@ -184,32 +185,16 @@ impl Books {
                     self.highest_client_order_id.max(order.client_order_id);
                 self.completed.push(order);
             }
-            BookChange::Modified {
-                perm_id,
-                limit,
-                quantity,
-                priority,
-            } => {
-                let order = self
-                    .open
-                    .get_mut(&perm_id)
-                    .ok_or(BookError::Order(perm_id))?;
+            BookChange::Modified { perm_id, limit, quantity, priority } => {
+                let order = self.open.get_mut(&perm_id).ok_or(BookError::Order(perm_id))?;
                 (order.limit, order.quantity, order.priority) = (limit, quantity, priority);
                 self.next_priority = self.next_priority.max(priority + 1);
             }
-            BookChange::Executed {
-                perm_id,
-                units,
-                combo,
-                legs,
-            } => {
+            BookChange::Executed { perm_id, units, combo, legs } => {
                 self.book_executions(perm_id, units, combo, legs)?;
             }
             BookChange::Ended { perm_id, end, time } => {
-                let order = self
-                    .open
-                    .remove(&perm_id)
-                    .ok_or(BookError::Order(perm_id))?;
+                let order = self.open.remove(&perm_id).ok_or(BookError::Order(perm_id))?;
                 self.completed.push(CompletedOrder {
                     perm_id,
                     client_order_id: order.client_order_id,
@@ -220,15 +205,8 @@ impl Books {
                 });
             }
             BookChange::Event(event) => self.book_event(event)?,
-            BookChange::DividendAnnounced {
-                con_id,
-                ex_date,
-                amount,
-            } => {
-                self.dividends
-                    .entry(con_id)
-                    .or_default()
-                    .insert(ex_date, amount);
+            BookChange::DividendAnnounced { con_id, ex_date, amount } => {
+                self.dividends.entry(con_id).or_default().insert(ex_date, amount);
             }
             BookChange::DayEnded(end) => {
                 self.last_day_end = end.at;
@@ -247,10 +225,7 @@ impl Books {
         combo: Option<ComboExecution>,
         legs: Vec<BookedExecution>,
     ) -> Result<(), BookError> {
-        let order = self
-            .open
-            .get_mut(&perm_id)
-            .ok_or(BookError::Order(perm_id))?;
+        let order = self.open.get_mut(&perm_id).ok_or(BookError::Order(perm_id))?;
         order.filled += units;
         for leg in &legs {
             order.tallies.insert(leg.execution.con_id, leg.tally);
@@ -282,11 +257,7 @@ impl Books {
             return Ok(());
         }
         let opposite = position.quantity.0.signum() == -signed.0.signum();
-        let closed = if opposite {
-            signed.0.abs().min(position.quantity.0.abs())
-        } else {
-            0
-        };
+        let closed = if opposite { signed.0.abs().min(position.quantity.0.abs()) } else { 0 };
         if closed > 0 {
             let cost_closed = part(position.cost, closed, position.quantity.0.abs());
             let value_closed = part(value, closed, signed.0.abs());
@@ -303,21 +274,9 @@ impl Books {
     fn book_event(&mut self, event: Event) -> Result<(), BookError> {
         match event.kind {
             EventKind::OptionExpired { con_id, .. } => self.end_position(con_id, Money::ZERO),
-            EventKind::Exercised {
-                con_id,
-                quantity: ended,
-                delivery,
-            }
-            | EventKind::Assigned {
-                con_id,
-                quantity: ended,
-                delivery,
-            } => {
-                let Delivery {
-                    con_id: underlying,
-                    quantity,
-                    price,
-                } = delivery;
+            EventKind::Exercised { con_id, quantity: ended, delivery }
+            | EventKind::Assigned { con_id, quantity: ended, delivery } => {
+                let Delivery { con_id: underlying, quantity, price } = delivery;
                 self.trade(underlying, quantity, price)?;
                 self.end_part(con_id, ended);
             }
@@ -329,11 +288,7 @@ impl Books {
                 self.positions.entry(con_id).or_default().realised += amount;
                 *self.cash.entry(event.currency).or_default() += amount;
             }
-            EventKind::Variation {
-                con_id,
-                mark,
-                amount,
-            } => {
+            EventKind::Variation { con_id, mark, amount } => {
                 let multiplier = self.terms(con_id)?.multiplier;
                 let position = self.positions.entry(con_id).or_default();
                 position.cost = mark.value(position.quantity, multiplier);
@@ -363,19 +318,15 @@ impl Books {
         let cost = part(position.cost, ended.0.abs(), position.quantity.0.abs());
         position.realised -= cost;
         position.cost -= cost;
-        position.quantity = position.quantity - ended;
+        position.quantity -= ended;
     }
 
     pub(crate) fn terms(&self, con_id: ConId) -> Result<&Instrument, BookError> {
-        self.instruments
-            .get(&con_id)
-            .ok_or(BookError::Instrument(con_id))
+        self.instruments.get(&con_id).ok_or(BookError::Instrument(con_id))
     }
 
     pub(crate) fn quantity(&self, con_id: ConId) -> Quantity {
-        self.positions
-            .get(&con_id)
-            .map_or(Quantity::ZERO, |position| position.quantity)
+        self.positions.get(&con_id).map_or(Quantity::ZERO, |position| position.quantity)
     }
 
     /// The identity of the next event.

@@ -1,12 +1,13 @@
 //! The built-in market: seeded, without files or network, running round the clock for ever.
 //!
-//! `SIM` is a stock near 100 with a quarterly dividend of 0.50 and American options; `SIMX` an index
-//! near 4000 (quoted, never traded) with European options settled in cash. Both follow a stochastic
-//! variance (Heston 1993, full truncation) with jumps. Everything that the path depends on is in the
-//! state, which is saved as JSON and continues. f64 stays inside: what leaves is in ticks.
+//! `SIM` is a stock near 100 with a quarterly dividend of 0.50 and American options; `SIMX` an
+//! index near 4000 (quoted, never traded) with European options settled in cash. Both follow a
+//! stochastic variance (Heston 1993, full truncation) with jumps. Everything that the path depends
+//! on is in the state, which is saved as JSON and continues. f64 stays inside: what leaves is in
+//! ticks.
 //!
-//! A step moves spots and re-quotes one of the four expiries in turn (all of them after a jump); only
-//! lines that changed are sent. Left to others: trading (exchange), real time (the host).
+//! A step moves spots and re-quotes one of the four expiries in turn (all of them after a jump);
+//! only lines that changed are sent. Left to others: trading (exchange), real time (the host).
 
 mod chain;
 mod path;
@@ -170,11 +171,8 @@ impl BuiltinMarket {
     /// The announced dividends, the nearest first.
     #[must_use]
     pub fn dividends(&self) -> Vec<ScheduledDividend> {
-        let dividend = |ex_date: &Date| ScheduledDividend {
-            con_id: SIM,
-            ex_date: *ex_date,
-            amount: DIVIDEND,
-        };
+        let dividend =
+            |ex_date: &Date| ScheduledDividend { con_id: SIM, ex_date: *ex_date, amount: DIVIDEND };
         self.ex_dates.iter().map(dividend).collect()
     }
 
@@ -184,10 +182,7 @@ impl BuiltinMarket {
         let first = !self.started;
         self.started = true;
         let went_ex = self.roll_ex_dates(now);
-        let mut step = MarketStep {
-            time: now,
-            ..MarketStep::default()
-        };
+        let mut step = MarketStep { time: now, ..MarketStep::default() };
         let years = self.interval.as_secs_f64() / market::time::SECONDS_PER_YEAR;
         for (index, underlying) in self.underlyings.iter_mut().enumerate() {
             let mut jumped = false;
@@ -204,9 +199,7 @@ impl BuiltinMarket {
             let relisted = !listed.is_empty();
             step.listed.extend(if first {
                 let all = underlying.chain.instruments().cloned();
-                std::iter::once(underlying.instrument.clone())
-                    .chain(all)
-                    .collect()
+                std::iter::once(underlying.instrument.clone()).chain(all).collect()
             } else {
                 listed
             });
@@ -217,18 +210,11 @@ impl BuiltinMarket {
                 underlying.last = Some(quote);
             }
             let dividends: &[Date] = if pays { &self.ex_dates } else { &[] };
-            let view = chain::View {
-                now,
-                spot,
-                path: &underlying.path,
-                dividends,
-            };
+            let view = chain::View { now, spot, path: &underlying.path, dividends };
             let turn = (self.steps as usize + index) % chain::EXPIRIES;
             for slot in (0..chain::EXPIRIES).filter(|slot| all || *slot == turn) {
                 let random = &mut self.quoting;
-                underlying
-                    .chain
-                    .quote(slot, &view, first, random, &mut step.quotes);
+                underlying.chain.quote(slot, &view, first, random, &mut step.quotes);
             }
         }
         step.quotes.sort_by_key(|(con_id, _)| *con_id);
@@ -271,26 +257,13 @@ fn root(con_id: ConId, symbol: &str, kind: InstrumentKind) -> Instrument {
 /// nobody can trade it.
 fn quote_underlying(spot: f64, is_stock: bool, time: Timestamp, random: &mut Random) -> Quote {
     let cents = (spot * 100.0).floor() as i64;
-    let level = |cents: i64, size| {
-        Some(Level {
-            price: Price::from_micros(cents * 10_000),
-            size,
-        })
-    };
+    let level = |cents: i64, size| Some(Level { price: Price::from_micros(cents * 10_000), size });
     if is_stock {
         let wide = i64::from(random.between(1, 2));
         let (bid_size, ask_size) = (random.between(100, 2_000), random.between(100, 2_000));
-        Quote {
-            bid: level(cents, bid_size),
-            ask: level(cents + wide, ask_size),
-            time,
-        }
+        Quote { bid: level(cents, bid_size), ask: level(cents + wide, ask_size), time }
     } else {
-        Quote {
-            bid: level(cents - 5, 1),
-            ask: level(cents + 5, 1),
-            time,
-        }
+        Quote { bid: level(cents - 5, 1), ask: level(cents + 5, 1), time }
     }
 }
 

@@ -1,7 +1,8 @@
 //! When exchange days end: day orders expire, futures are marked, assignments and dividends happen.
 //!
-//! The machine asks only for the next end. The host lists real ends from a calendar of `market`; the
-//! built-in market has one a day. Left to others: whether the market is open (no quotes, no fills).
+//! The machine asks only for the next end. The host lists real ends from a calendar of `market`;
+//! the built-in market has one a day. Left to others: whether the market is open (no quotes, no
+//! fills).
 
 use market::time::{Date, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -38,11 +39,7 @@ impl Days {
                 let day_number = instant.nanos().div_euclid(SECONDS_PER_DAY * 1_000_000_000);
                 let day = epoch_day().plus_days(i32::try_from(day_number).ok()?);
                 let at = Timestamp::from_seconds((day_number + 1).checked_mul(SECONDS_PER_DAY)?);
-                Some(DayEnd {
-                    at,
-                    day,
-                    next: day.plus_days(1),
-                })
+                Some(DayEnd { at, day, next: day.plus_days(1) })
             }
         }
     }

@@ -1,10 +1,11 @@
 //! The exchange machine: requests, quotes and time in; reports and book changes out.
 //!
 //! A request takes `request_latency` to arrive and its reports `report_latency` to return. Orders
-//! meet the market's quotes only: each instrument has one bid and one ask with a displayed size that
-//! own executions use up until the next quote message for that line. What the client may ask about
-//! (orders, executions, positions, cash, events) is answered from the books. Left to others: where
-//! quotes come from (builtin, recorded), writing the changes down (book_file), sockets (the host).
+//! meet the market's quotes only: each instrument has one bid and one ask with a displayed size
+//! that own executions use up until the next quote message for that line. What the client may ask
+//! about (orders, executions, positions, cash, events) is answered from the books. Left to others:
+//! where quotes come from (builtin, recorded), writing the changes down (book_file), sockets (the
+//! host).
 
 #[cfg(test)]
 mod behaviour;
@@ -73,11 +74,7 @@ impl Default for ExchangeConfig {
             fees: FeeSchedule::published(),
             margin: MarginRule::default(),
             days: Days::RoundTheClock,
-            assignment: AssignmentRule {
-                seed: 0,
-                call_per_mille: 1000,
-                put_per_mille: 20,
-            },
+            assignment: AssignmentRule { seed: 0, call_per_mille: 1000, put_per_mille: 20 },
             am_fixing_seconds: 52_200,
         }
     }
@@ -200,17 +197,9 @@ impl Exchange {
 
     /// Announces a dividend of `amount` per share; again for the same day replaces it.
     pub fn announce_dividend(&mut self, con_id: ConId, ex_date: Date, amount: Price) {
-        let known = self
-            .books
-            .dividends
-            .get(&con_id)
-            .and_then(|dates| dates.get(&ex_date));
+        let known = self.books.dividends.get(&con_id).and_then(|dates| dates.get(&ex_date));
         if known != Some(&amount) {
-            self.commit(BookChange::DividendAnnounced {
-                con_id,
-                ex_date,
-                amount,
-            });
+            self.commit(BookChange::DividendAnnounced { con_id, ex_date, amount });
         }
     }
 
@@ -218,10 +207,7 @@ impl Exchange {
     pub fn on_request(&mut self, request: Request, now: Timestamp) {
         let arrival = now.plus(self.config.request_latency);
         // A shorter latency never overtakes: requests travel on one connection.
-        let arrival = self
-            .in_flight
-            .back()
-            .map_or(arrival, |(last, _)| arrival.max(*last));
+        let arrival = self.in_flight.back().map_or(arrival, |(last, _)| arrival.max(*last));
         self.in_flight.push_back((arrival, request));
         self.on_time(now);
     }
@@ -270,10 +256,7 @@ impl Exchange {
     /// stays.
     pub fn take_reports(&mut self, now: Timestamp) -> Vec<Report> {
         let visible = self.reports.iter().take_while(|(at, _)| *at <= now).count();
-        self.reports
-            .drain(..visible)
-            .map(|(_, report)| report)
-            .collect()
+        self.reports.drain(..visible).map(|(_, report)| report).collect()
     }
 
     /// The client is gone: reports under way to it are lost. Requests that it sent still arrive.
@@ -342,21 +325,13 @@ impl Exchange {
     /// Cash per currency.
     #[must_use]
     pub fn cash(&self) -> Vec<(Currency, Money)> {
-        self.books
-            .cash
-            .iter()
-            .map(|(currency, amount)| (*currency, *amount))
-            .collect()
+        self.books.cash.iter().map(|(currency, amount)| (*currency, *amount)).collect()
     }
 
     /// Fees paid per currency.
     #[must_use]
     pub fn fees(&self) -> Vec<(Currency, Money)> {
-        self.books
-            .fees
-            .iter()
-            .map(|(currency, amount)| (*currency, *amount))
-            .collect()
+        self.books.fees.iter().map(|(currency, amount)| (*currency, *amount)).collect()
     }
 
     /// The least number that a new order may have (IB: nextValidId).
@@ -372,25 +347,17 @@ impl Exchange {
     }
 
     fn commit(&mut self, change: BookChange) {
-        self.books
-            .apply(change.clone())
-            .expect("the machine makes changes that fit its books");
+        self.books.apply(change.clone()).expect("the machine makes changes that fit its books");
         self.changes.push(change);
     }
 
     fn report(&mut self, report: Report, at: Timestamp) {
-        self.reports
-            .push_back((at.plus(self.config.report_latency), report));
+        self.reports.push_back((at.plus(self.config.report_latency), report));
     }
 
     fn event(&mut self, kind: EventKind, currency: Currency, at: Timestamp) {
         let id = self.books.next_event_id();
-        let event = Event {
-            id,
-            kind,
-            currency,
-            time: at,
-        };
+        let event = Event { id, kind, currency, time: at };
         self.commit(BookChange::Event(event.clone()));
         self.report(Report::Event(event), at);
     }

@@ -1,8 +1,9 @@
-//! What an execution costs: IB's published schedule as data (`config/fees.json`), in exact decimals.
+//! What an execution costs: IB's published schedule as data (`config/fees.json`), in exact
+//! decimals.
 //!
-//! The file states the rule in words, so that a short script in another language can recompute every
-//! fee from a list of fills. A fee belongs to an order and an instrument as a whole (minimums and
-//! maximums are per order); an execution pays what the order's rounded total rises by. Left to
+//! The file states the rule in words, so that a short script in another language can recompute
+//! every fee from a list of fills. A fee belongs to an order and an instrument as a whole (minimums
+//! and maximums are per order); an execution pays what the order's rounded total rises by. Left to
 //! others: when something executes (matching), who pays (books).
 
 use market::instrument::{Instrument, InstrumentKind};
@@ -202,9 +203,7 @@ impl FeeSchedule {
         for product in &schedule.products {
             let bands = &product.commission.bands;
             let from_zero = bands.first().is_some_and(|band| band.price_from.nanos == 0);
-            let rising = bands
-                .windows(2)
-                .all(|pair| pair[0].price_from < pair[1].price_from);
+            let rising = bands.windows(2).all(|pair| pair[0].price_from < pair[1].price_from);
             if !from_zero || !rising {
                 return Err(FeeError::Bands(product.kind, product.symbol.clone()));
             }
@@ -212,8 +211,8 @@ impl FeeSchedule {
         Ok(schedule)
     }
 
-    /// Adds an execution of `quantity` (positive) to an order's `tally` and returns its fee. What no
-    /// product covers is free.
+    /// Adds an execution of `quantity` (positive) to an order's `tally` and returns its fee. What
+    /// no product covers is free.
     pub fn charge(
         &self,
         tally: &mut FeeTally,
@@ -275,9 +274,7 @@ impl ProductFees {
                 Basis::Value => value,
             };
             let charge = i128::from(line.rate.nanos) * base;
-            total += line
-                .maximum_per_order
-                .map_or(charge, |most| charge.min(amount(most)));
+            total += line.maximum_per_order.map_or(charge, |most| charge.min(amount(most)));
         }
         let cents = (total + FEMTOS_PER_CENT / 2).div_euclid(FEMTOS_PER_CENT);
         let cents = i64::try_from(cents).expect("fees far below the range of money");
@@ -336,9 +333,6 @@ mod tests {
         let other = text.replace("\"schema_version\": 1", "\"schema_version\": 2");
         assert_eq!(FeeSchedule::parse(&other), Err(FeeError::Version(2)));
         let negative = text.replace("\"0.0379\"", "\"-0.0379\"");
-        assert!(matches!(
-            FeeSchedule::parse(&negative),
-            Err(FeeError::Shape(_))
-        ));
+        assert!(matches!(FeeSchedule::parse(&negative), Err(FeeError::Shape(_))));
     }
 }

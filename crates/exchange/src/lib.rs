@@ -1,6 +1,6 @@
-//! A simulated exchange and broker for one account: books, matching, fees, margin, expiry, exercise,
-//! assignment, dividends, and a seeded market to trade on. Pure: inputs in, reports out; the host
-//! brings the time and the disk.
+//! A simulated exchange and broker for one account: books, matching, fees, margin, expiry,
+//! exercise, assignment, dividends, and a seeded market to trade on. Pure: inputs in, reports out;
+//! the host brings the time and the disk.
 //!
 //! It is written in its own words and shares no money or fee code with `trading`, because it is the
 //! other side that the node's books are checked against. Read `report` (what it says), `exchange`

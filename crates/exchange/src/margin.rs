@@ -1,5 +1,5 @@
-//! What the account must hold for its positions: Reg-T like for stocks and options, a flat amount per
-//! contract for futures and short options on them.
+//! What the account must hold for its positions: Reg-T like for stocks and options, a flat amount
+//! per contract for futures and short options on them.
 //!
 //! Simplified on purpose: half of a stock's value; full value of long options; for short options
 //! the larger of 20 % of the underlying less what it is out of the money and 10 % (calls: of the
@@ -67,9 +67,7 @@ impl MarginRule {
         let mut shares: BTreeMap<ConId, i64> = BTreeMap::new();
         let mut lots: Vec<OptionLot<'_>> = Vec::new();
         for holding in holdings {
-            let value = holding
-                .mark
-                .value(holding.quantity.abs(), holding.instrument.multiplier);
+            let value = holding.mark.value(holding.quantity.abs(), holding.instrument.multiplier);
             match &holding.instrument.kind {
                 InstrumentKind::Stock | InstrumentKind::Index => {
                     total += percent(value, self.stock_percent);
@@ -77,11 +75,7 @@ impl MarginRule {
                 }
                 InstrumentKind::Future(_) => total += times(self.per_future, holding.quantity.0),
                 InstrumentKind::Option(terms) | InstrumentKind::FutureOption(terms) => {
-                    lots.push(OptionLot {
-                        terms,
-                        holding: *holding,
-                        left: holding.quantity.0,
-                    });
+                    lots.push(OptionLot { terms, holding: *holding, left: holding.quantity.0 });
                 }
             }
         }
@@ -91,9 +85,7 @@ impl MarginRule {
             total += self.naked(&short, &mut shares);
         }
         let long_value = |lot: &OptionLot<'_>| {
-            lot.holding
-                .mark
-                .value(Quantity(lot.left), lot.holding.instrument.multiplier)
+            lot.holding.mark.value(Quantity(lot.left), lot.holding.instrument.multiplier)
         };
         total + longs.iter().map(long_value).sum()
     }
@@ -126,10 +118,7 @@ impl MarginRule {
     fn naked(&self, short: &OptionLot<'_>, shares: &mut BTreeMap<ConId, i64>) -> Money {
         let multiplier = short.holding.instrument.multiplier;
         let mut count = -short.left;
-        if matches!(
-            short.holding.instrument.kind,
-            InstrumentKind::FutureOption(_)
-        ) {
+        if matches!(short.holding.instrument.kind, InstrumentKind::FutureOption(_)) {
             return times(self.per_short_future_option, count);
         }
         if short.terms.right == Right::Call
@@ -179,11 +168,8 @@ mod tests {
     #[test]
     fn a_spread_needs_its_width_and_a_covered_call_nothing_more() {
         let rule = MarginRule::default();
-        let (low, high, stock) = (
-            samples::stock_call(100),
-            samples::stock_call(105),
-            samples::stock(),
-        );
+        let (low, high, stock) =
+            (samples::stock_call(100), samples::stock_call(105), samples::stock());
         let naked = rule.requirement(&[holding(&low, -1, 3)]);
         let spread = rule.requirement(&[holding(&low, -1, 3), holding(&high, 1, 1)]);
         let covered = rule.requirement(&[holding(&stock, 100, 100), holding(&low, -1, 3)]);
@@ -196,9 +182,6 @@ mod tests {
     fn a_debit_spread_needs_what_was_paid() {
         let (low, high) = (samples::stock_call(100), samples::stock_call(105));
         let holdings = [holding(&low, 1, 3), holding(&high, -1, 1)];
-        assert_eq!(
-            MarginRule::default().requirement(&holdings),
-            Money::from_units(200)
-        );
+        assert_eq!(MarginRule::default().requirement(&holdings), Money::from_units(200));
     }
 }

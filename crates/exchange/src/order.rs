@@ -1,7 +1,7 @@
 //! Requests to the exchange and orders as the exchange sees them.
 //!
-//! These are the venue's own words: it shares none with `trading`, so that one misreading can't pass
-//! its own test. Left to others: what happens to an order (exchange), what it costs (fees).
+//! These are the venue's own words: it shares none with `trading`, so that one misreading can't
+//! pass its own test. Left to others: what happens to an order (exchange), what it costs (fees).
 
 use crate::fees::FeeTally;
 use market::instrument::{ConId, Contract};

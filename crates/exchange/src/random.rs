@@ -1,7 +1,7 @@
 //! The venue's own random numbers: xoshiro256++ (Blackman and Vigna 2019), seeded by splitmix64.
 //!
-//! Written here because its state belongs into the market's file and its numbers must be the same on
-//! every CPU; logarithm and cosine come from `libm` for the same reason.
+//! Written here because its state belongs into the market's file and its numbers must be the same
+//! on every CPU; logarithm and cosine come from `libm` for the same reason.
 
 use serde::{Deserialize, Serialize};
 
@@ -71,15 +71,8 @@ mod tests {
     #[test]
     fn numbers_follow_the_published_algorithm() {
         // The reference implementation's first outputs from the state 1, 2, 3, 4.
-        let mut random = Random {
-            state: [1, 2, 3, 4],
-        };
-        let expected = [
-            41_943_041,
-            58_720_359,
-            3_588_806_011_781_223,
-            3_591_011_842_654_386,
-        ];
+        let mut random = Random { state: [1, 2, 3, 4] };
+        let expected = [41_943_041, 58_720_359, 3_588_806_011_781_223, 3_591_011_842_654_386];
         assert_eq!([(); 4].map(|()| random.bits()), expected);
     }
 
@@ -89,9 +82,6 @@ mod tests {
         let sample: Vec<f64> = (0..20_000).map(|_| random.normal()).collect();
         let mean = sample.iter().sum::<f64>() / 20_000.0;
         let variance = sample.iter().map(|x| x * x).sum::<f64>() / 20_000.0;
-        assert!(
-            mean.abs() < 0.03 && (variance - 1.0).abs() < 0.05,
-            "{mean} {variance}"
-        );
+        assert!(mean.abs() < 0.03 && (variance - 1.0).abs() < 0.05, "{mean} {variance}");
     }
 }

@@ -1,9 +1,9 @@
 //! Where the venue's quotes come from: the built-in market, or a recorded day.
 //!
 //! A recorded day can be played several times, each time later by a whole number of days, so that
-//! the clock never runs back. Contracts keep their real last trading times: with the default of seven
-//! days a far loop finds the near expiries gone, and their quotes fill nothing. A benchmark that
-//! wants every contract alive passes a shift of one day and a calendar that is always open.
+//! the clock never runs back. Contracts keep their real last trading times: with the default of
+//! seven days a far loop finds the near expiries gone, and their quotes fill nothing. A benchmark
+//! that wants every contract alive passes a shift of one day and a calendar that is always open.
 
 use crate::builtin::BuiltinMarket;
 use market::instrument::{ConId, Instrument};
@@ -69,23 +69,14 @@ impl RecordedMarket {
                 return Err(RecordedError::Shift { span, shift });
             }
         }
-        Ok(Self {
-            instruments,
-            steps,
-            next: 0,
-            finished_loops: 0,
-            loops,
-            shift,
-        })
+        Ok(Self { instruments, steps, next: 0, finished_loops: 0, loops, shift })
     }
 
     fn next_time(&self) -> Option<Timestamp> {
         if self.finished_loops >= self.loops {
             return None;
         }
-        self.steps
-            .get(self.next)
-            .map(|(time, _)| time.plus(self.shift * self.finished_loops))
+        self.steps.get(self.next).map(|(time, _)| time.plus(self.shift * self.finished_loops))
     }
 
     fn step(&mut self) -> Option<MarketStep> {
@@ -99,11 +90,7 @@ impl RecordedMarket {
         if self.next == self.steps.len() {
             (self.next, self.finished_loops) = (0, self.finished_loops + 1);
         }
-        Some(MarketStep {
-            time,
-            listed: std::mem::take(&mut self.instruments),
-            quotes,
-        })
+        Some(MarketStep { time, listed: std::mem::take(&mut self.instruments), quotes })
     }
 }
 
@@ -156,29 +143,17 @@ mod tests {
             (samples::at(0, 10), vec![(samples::STOCK, quote)]),
             (samples::at(0, 11), vec![(samples::STOCK, quote)]),
         ];
-        let day = RecordedMarket::new(
-            vec![samples::stock()],
-            steps.clone(),
-            2,
-            RecordedMarket::WEEK,
-        );
+        let day =
+            RecordedMarket::new(vec![samples::stock()], steps.clone(), 2, RecordedMarket::WEEK);
         let mut source = MarketSource::Recorded(day.unwrap());
         let played: Vec<MarketStep> = std::iter::from_fn(|| source.step()).collect();
         let times: Vec<Timestamp> = played.iter().map(|step| step.time).collect();
         assert_eq!(
             times,
-            [
-                samples::at(0, 10),
-                samples::at(0, 11),
-                samples::at(7, 10),
-                samples::at(7, 11)
-            ]
+            [samples::at(0, 10), samples::at(0, 11), samples::at(7, 10), samples::at(7, 11)]
         );
         assert_eq!(played[2].quotes[0].1.time, samples::at(7, 10));
-        assert_eq!(
-            played.iter().map(|step| step.listed.len()).sum::<usize>(),
-            1
-        );
+        assert_eq!(played.iter().map(|step| step.listed.len()).sum::<usize>(), 1);
         let short = Duration::from_secs(60);
         assert!(RecordedMarket::new(Vec::new(), steps, 2, short).is_err());
     }

@@ -92,10 +92,5 @@ pub fn index_call(strike: i64) -> Instrument {
     let mut terms = terms(INDEX, Right::Call, strike);
     terms.style = ExerciseStyle::European;
     terms.settlement = Settlement::Cash;
-    instrument(
-        ConId(20_000 + strike as u32),
-        "SIMX",
-        100,
-        InstrumentKind::Option(terms),
-    )
+    instrument(ConId(20_000 + strike as u32), "SIMX", 100, InstrumentKind::Option(terms))
 }

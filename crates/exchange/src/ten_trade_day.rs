@@ -8,7 +8,7 @@
 //!  2 sell 1 ES 4010.00      F 2.25     variation 2 x 10.00 x 50           C +1000  R +1000
 //!  3 buy  300 SIM 100.00    F 300 x 0.005 = 1.50                          C -30000
 //!  4 sell 100 SIM 101.50    F max(1.00, 0.50) + 10150 x 0.0000278 = 0.28217 + 100 x 0.000166
-//!                             = 1.29877 -> 1.30                           C +10150  R 100 x 1.50 = +150
+//!                             = 1.29877 -> 1.30                           C +10150  R +150
 //!  5 buy  3 P95 1.25        F 3 x (0.65 + 0.0379 + 0.02) = 2.1237 -> 2.12  C -375
 //!  6 sell 1 P95 1.60        F 1.00 + 0.0579 + 160 x 0.0000278 + 0.00279 = 1.065138 -> 1.07
 //!                                                                         C +160    R +35
@@ -62,11 +62,7 @@ fn quote(side: Side, at_price: Price, time: Timestamp) -> Quote {
         Side::Sell => (at_price, at_price + cent),
     };
     let level = |price| Some(Level { price, size: 1_000 });
-    Quote {
-        bid: level(bid),
-        ask: level(ask),
-        time,
-    }
+    Quote { bid: level(bid), ask: level(ask), time }
 }
 
 fn check(exchange: &Exchange, expected: &Value) {
@@ -130,41 +126,25 @@ fn ten_trades_by_hand_equal_the_books() {
     let trades = fixture["trades"].as_array().unwrap();
     for order in 1..=10 {
         let time = at(0, 9).plus(Duration::from_secs(order as u64 * 60));
-        let legs: Vec<&Value> = trades
-            .iter()
-            .filter(|trade| trade["order"] == order)
-            .collect();
+        let legs: Vec<&Value> = trades.iter().filter(|trade| trade["order"] == order).collect();
         let side = |trade: &Value| {
-            if trade["side"] == "buy" {
-                Side::Buy
-            } else {
-                Side::Sell
-            }
+            if trade["side"] == "buy" { Side::Buy } else { Side::Sell }
         };
         let quotes: Vec<(ConId, Quote)> = legs
             .iter()
             .map(|trade| {
-                (
-                    con_id(&trade["con_id"]),
-                    quote(side(trade), price(&trade["price"]), time),
-                )
+                (con_id(&trade["con_id"]), quote(side(trade), price(&trade["price"]), time))
             })
             .collect();
         exchange.on_quotes(&quotes, time);
         let (contract, order_side, limit) = match legs.as_slice() {
-            [one] => (
-                Contract::Single(con_id(&one["con_id"])),
-                side(one),
-                price(&one["price"]),
-            ),
+            [one] => (Contract::Single(con_id(&one["con_id"])), side(one), price(&one["price"])),
             _ => {
                 let leg = |trade: &&Value| Leg {
                     con_id: con_id(&trade["con_id"]),
                     ratio: side(trade).sign() as i32,
                 };
-                let net = legs
-                    .iter()
-                    .map(|leg| price(&leg["price"]).times(side(leg).sign()));
+                let net = legs.iter().map(|leg| price(&leg["price"]).times(side(leg).sign()));
                 let combo = Combo::new(legs.iter().map(leg).collect()).unwrap();
                 (Contract::Combo(combo), Side::Buy, net.sum())
             }
@@ -189,13 +169,7 @@ fn ten_trades_by_hand_equal_the_books() {
                 _ => None,
             })
             .collect();
-        assert_eq!(
-            fees,
-            legs.iter()
-                .map(|leg| money(&leg["fee"]))
-                .collect::<Vec<_>>(),
-            "{order}"
-        );
+        assert_eq!(fees, legs.iter().map(|leg| money(&leg["fee"])).collect::<Vec<_>>(), "{order}");
         let variation = reports.iter().find_map(|report| match report {
             Report::Event(event) => match event.kind {
                 EventKind::Variation { amount, .. } => Some(amount),
@@ -208,13 +182,7 @@ fn ten_trades_by_hand_equal_the_books() {
     }
 
     let near = |text: &str| quote(Side::Buy, Price::parse(text).unwrap(), at(0, 23));
-    exchange.on_quotes(
-        &[
-            (samples::STOCK, near("104.00")),
-            (ConId(1100), near("4.10")),
-        ],
-        at(0, 23),
-    );
+    exchange.on_quotes(&[(samples::STOCK, near("104.00")), (ConId(1100), near("4.10"))], at(0, 23));
     exchange.on_time(at(1, 0));
     check(&exchange, &fixture["after_the_day"]);
 

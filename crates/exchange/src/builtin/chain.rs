@@ -2,8 +2,9 @@
 //! spot, and a market maker's quotes.
 //!
 //! Value: Black (1976) on the forward with a smile in standardised moneyness; an American option is
-//! worth no less than exercise. Spread: one to three ticks near the money, more in the wings and for
-//! long terms. Prices that would be zero are not bid: the line is one-sided, as in real markets.
+//! worth no less than exercise. Spread: one to three ticks near the money, more in the wings and
+//! for long terms. Prices that would be zero are not bid: the line is one-sided, as in real
+//! markets.
 
 use super::path::Path;
 use super::{DIVIDEND, RATE, REFRESH_ONE_IN};
@@ -83,12 +84,7 @@ pub struct Chain {
 
 impl Chain {
     pub fn new(symbol: &str, underlying: ConId, style: Style) -> Self {
-        Self {
-            symbol: symbol.to_owned(),
-            underlying,
-            style,
-            expiries: Vec::new(),
-        }
+        Self { symbol: symbol.to_owned(), underlying, style, expiries: Vec::new() }
     }
 
     pub fn instruments(&self) -> impl Iterator<Item = &Instrument> {
@@ -100,10 +96,7 @@ impl Chain {
     pub fn relist(&mut self, now: Timestamp, spot: f64, next_con_id: &mut u32) -> Vec<Instrument> {
         let mut listed = Vec::new();
         for slot in 0..EXPIRIES {
-            let ended = self
-                .expiries
-                .get(slot)
-                .is_none_or(|expiry| expiry.last_trade <= now);
+            let ended = self.expiries.get(slot).is_none_or(|expiry| expiry.last_trade <= now);
             if ended {
                 let expiry = self.new_expiry(slot, now, spot);
                 if slot < self.expiries.len() {
@@ -158,10 +151,7 @@ impl Chain {
                 let instrument = self.option(slot, strike, right, ConId(*next));
                 *next += 1;
                 listed.push(instrument.clone());
-                self.expiries[slot].options.push(Listed {
-                    instrument,
-                    quote: None,
-                });
+                self.expiries[slot].options.push(Listed { instrument, quote: None });
             }
         }
         (self.expiries[slot].lowest, self.expiries[slot].highest) = (new_lowest, new_highest);
@@ -207,9 +197,7 @@ impl Chain {
         random: &mut Random,
         out: &mut Vec<(ConId, Quote)>,
     ) {
-        let Self {
-            expiries, style, ..
-        } = self;
+        let Self { expiries, style, .. } = self;
         let expiry = &mut expiries[slot];
         let years = view.now.years_until(expiry.last_trade);
         let discount = libm::exp(-RATE * years);
@@ -252,10 +240,7 @@ impl Chain {
             let quote = two_sides(value, ticks_wide, &style.tick, view.now, random);
             let unchanged = listed.quote.is_some_and(|last| {
                 let prices = |quote: &Quote| {
-                    (
-                        quote.bid.map(|level| level.price),
-                        quote.ask.map(|level| level.price),
-                    )
+                    (quote.bid.map(|level| level.price), quote.ask.map(|level| level.price))
                 };
                 prices(&last) == prices(&quote)
             });
@@ -284,16 +269,6 @@ fn two_sides(
     if ask <= bid || ask < tick {
         ask = rule.round_up(bid.max(Price::ZERO) + tick);
     }
-    let bid = (bid > Price::ZERO).then_some(Level {
-        price: bid,
-        size: sizes.0,
-    });
-    Quote {
-        bid,
-        ask: Some(Level {
-            price: ask,
-            size: sizes.1,
-        }),
-        time,
-    }
+    let bid = (bid > Price::ZERO).then_some(Level { price: bid, size: sizes.0 });
+    Quote { bid, ask: Some(Level { price: ask, size: sizes.1 }), time }
 }

@@ -1,7 +1,7 @@
 //! How an underlying moves: log spot with stochastic variance and jumps.
 //!
-//! Heston (1993) by Euler steps with full truncation (Lord, Koekkoek, van Dijk 2010): the variance may
-//! step below zero but acts as zero. Jumps arrive as a Poisson process with lognormal size.
+//! Heston (1993) by Euler steps with full truncation (Lord, Koekkoek, van Dijk 2010): the variance
+//! may step below zero but acts as zero. Jumps arrive as a Poisson process with lognormal size.
 
 use crate::random::Random;
 use serde::{Deserialize, Serialize};
@@ -62,11 +62,7 @@ const LEAST_VARIANCE: f64 = 0.0025;
 impl Path {
     /// At `spot` with the long-run variance.
     pub fn new(spot: f64, dynamics: Dynamics) -> Self {
-        Self {
-            log_spot: libm::log(spot),
-            variance: dynamics.long_run_variance,
-            dynamics,
-        }
+        Self { log_spot: libm::log(spot), variance: dynamics.long_run_variance, dynamics }
     }
 
     /// The spot.
@@ -89,9 +85,7 @@ impl Path {
         if jumped {
             self.log_spot += d.jump_mean + d.jump_deviation * random.normal();
         }
-        self.log_spot = self
-            .log_spot
-            .clamp(libm::log(LEAST_SPOT), libm::log(GREATEST_SPOT));
+        self.log_spot = self.log_spot.clamp(libm::log(LEAST_SPOT), libm::log(GREATEST_SPOT));
         jumped
     }
 

@@ -53,7 +53,8 @@ fn a_saved_market_continues_its_paths_number_for_number() {
     assert_eq!(first.time, market.next_time());
     market.next_step();
     for _ in 0..100 {
-        (market.next_step(), continued.next_step());
+        market.next_step();
+        continued.next_step();
     }
     for (one, other) in market.underlyings.iter().zip(&continued.underlyings) {
         assert_eq!(one.path, other.path);
@@ -65,29 +66,19 @@ fn a_saved_market_continues_its_paths_number_for_number() {
 fn quotes_are_on_ticks_uncrossed_and_mostly_two_sided() {
     let mut market = BuiltinMarket::new(1, start());
     let step = market.next_step();
-    let rules: BTreeMap<ConId, TickRule> = step
-        .listed
-        .iter()
-        .map(|one| (one.con_id, one.tick.clone()))
-        .collect();
+    let rules: BTreeMap<ConId, TickRule> =
+        step.listed.iter().map(|one| (one.con_id, one.tick.clone())).collect();
     assert_eq!(step.quotes.len(), step.listed.len());
     let mut two_sided = 0;
     for (con_id, quote) in &step.quotes {
         let ask = quote.ask.unwrap();
         assert!(rules[con_id].allows(ask.price), "{con_id:?} {quote:?}");
         if let Some(bid) = quote.bid {
-            assert!(
-                rules[con_id].allows(bid.price) && bid.price < ask.price,
-                "{quote:?}"
-            );
+            assert!(rules[con_id].allows(bid.price) && bid.price < ask.price, "{quote:?}");
             two_sided += 1;
         }
     }
-    assert!(
-        two_sided * 10 > step.quotes.len() * 7,
-        "{two_sided} of {}",
-        step.quotes.len()
-    );
+    assert!(two_sided * 10 > step.quotes.len() * 7, "{two_sided} of {}", step.quotes.len());
 }
 
 #[test]
@@ -95,10 +86,7 @@ fn a_later_step_sends_a_fraction_of_the_lines() {
     let mut market = BuiltinMarket::new(1, start());
     let lines = market.next_step().quotes.len();
     let sent: usize = (0..40).map(|_| market.next_step().quotes.len()).sum();
-    assert!(
-        sent > 0 && sent / 40 < lines / 4,
-        "{sent} in 40 steps of {lines} lines"
-    );
+    assert!(sent > 0 && sent / 40 < lines / 4, "{sent} in 40 steps of {lines} lines");
 }
 
 #[test]
@@ -126,30 +114,16 @@ fn index_option_vols_can_be_recovered() {
                 Right::Put => pricing::black::OptionKind::Put,
             };
             let forward = spot / discount;
-            let contract = pricing::black::ForwardContract {
-                forward,
-                strike,
-                years,
-                vol,
-                discount,
-                kind,
-            };
+            let contract =
+                pricing::black::ForwardContract { forward, strike, years, vol, discount, kind };
             contract.price_and_greeks().unwrap().price
         };
         let (mut low, mut high) = (0.01, 1.0);
         for _ in 0..60 {
             let vol = 0.5 * (low + high);
-            if value(vol) < mid {
-                low = vol
-            } else {
-                high = vol
-            }
+            if value(vol) < mid { low = vol } else { high = vol }
         }
-        assert!(
-            (0.10..0.30).contains(&low),
-            "{} {low}",
-            instrument.local_symbol
-        );
+        assert!((0.10..0.30).contains(&low), "{} {low}", instrument.local_symbol);
         near_the_money += 1;
     }
     assert!(near_the_money > 20, "{near_the_money}");
@@ -163,16 +137,10 @@ fn expiries_roll_for_ever_and_ids_are_never_reused() {
         let step = market.next_step();
         for instrument in step.listed {
             let name = instrument.local_symbol.clone();
-            assert!(
-                instrument.last_trade().is_none_or(|end| end > step.time),
-                "{name}"
-            );
+            assert!(instrument.last_trade().is_none_or(|end| end > step.time), "{name}");
             assert!(seen.insert(instrument.con_id, name).is_none());
         }
-        let expiries = market.underlyings[0]
-            .chain
-            .instruments()
-            .filter_map(Instrument::last_trade);
+        let expiries = market.underlyings[0].chain.instruments().filter_map(Instrument::last_trade);
         let distinct: std::collections::BTreeSet<Timestamp> = expiries.collect();
         assert_eq!(distinct.len(), chain::EXPIRIES);
     }

@@ -1,10 +1,11 @@
 //! What happens by itself: contracts expire and settle, days end, futures are marked, short options
 //! are assigned early, dividends are paid.
 //!
-//! Settlement price: the underlying's last valid mid (of AM contracts: at the fixing on their expiry
-//! day). In the money by at least 0.01 is exercised. Without any price the settlement waits and asks
-//! again every second of market time. On the eve of an ex-date short American calls worth less over
-//! intrinsic than the dividend are assigned first; whoever holds the stock then gets or pays it.
+//! Settlement price: the underlying's last valid mid (of AM contracts: at the fixing on their
+//! expiry day). In the money by at least 0.01 is exercised. Without any price the settlement waits
+//! and asks again every second of market time. On the eve of an ex-date short American calls worth
+//! less over intrinsic than the dividend are assigned first; whoever holds the stock then gets or
+//! pays it.
 
 use super::Exchange;
 use crate::books::BookChange;
@@ -31,23 +32,14 @@ impl Exchange {
     /// Sets the next instant at which something happens by itself.
     pub(super) fn refresh_due(&mut self) {
         let day_end = self.next_day_end().map_or(Timestamp::MAX, |end| end.at);
-        let orders = self
-            .books
-            .open
-            .values()
-            .flat_map(|order| order.contract.legs());
+        let orders = self.books.open.values().flat_map(|order| order.contract.legs());
         let last_trades = orders.filter_map(|leg| self.books.instruments[&leg.con_id].last_trade());
         let order_end = last_trades.min().unwrap_or(Timestamp::MAX);
         let positions = self.positions();
         let settlement = positions.iter().filter_map(|(con_id, _)| {
-            Some(
-                self.settles_at(&self.books.instruments[con_id])?
-                    .max(self.settlement_retry),
-            )
+            Some(self.settles_at(&self.books.instruments[con_id])?.max(self.settlement_retry))
         });
-        self.due = day_end
-            .min(order_end)
-            .min(settlement.min().unwrap_or(Timestamp::MAX));
+        self.due = day_end.min(order_end).min(settlement.min().unwrap_or(Timestamp::MAX));
     }
 
     fn next_day_end(&self) -> Option<DayEnd> {
@@ -121,31 +113,19 @@ impl Exchange {
         };
         let Some(terms) = instrument.option().copied() else {
             self.variation(con_id, price, at);
-            let kind = EventKind::CashSettled {
-                con_id,
-                quantity,
-                amount: Money::ZERO,
-            };
+            let kind = EventKind::CashSettled { con_id, quantity, amount: Money::ZERO };
             self.event(kind, instrument.currency, at);
             return;
         };
         let in_the_money = intrinsic(&terms, price);
         if in_the_money < LEAST_IN_THE_MONEY {
-            self.event(
-                EventKind::OptionExpired { con_id, quantity },
-                instrument.currency,
-                at,
-            );
+            self.event(EventKind::OptionExpired { con_id, quantity }, instrument.currency, at);
             return;
         }
         match terms.settlement {
             Settlement::Cash => {
                 let amount = in_the_money.value(quantity, instrument.multiplier);
-                let kind = EventKind::CashSettled {
-                    con_id,
-                    quantity,
-                    amount,
-                };
+                let kind = EventKind::CashSettled { con_id, quantity, amount };
                 self.event(kind, instrument.currency, at);
             }
             Settlement::Physical => self.deliver(instrument, &terms, quantity, at),
@@ -170,7 +150,8 @@ impl Exchange {
             Right::Call => 1,
             Right::Put => -1,
         };
-        // An adjusted contract still costs strike times multiplier; cash squares what its units leave.
+        // An adjusted contract still costs strike times multiplier; cash squares what its units
+        // leave.
         let unit = i64::from(underlying.multiplier.0);
         let (units, cash) = match terms.deliverable {
             Deliverable::Standard => (per_contract / unit, Money::ZERO),
@@ -185,17 +166,9 @@ impl Exchange {
             price: terms.strike,
         };
         let kind = if quantity.0 > 0 {
-            EventKind::Exercised {
-                con_id,
-                quantity,
-                delivery,
-            }
+            EventKind::Exercised { con_id, quantity, delivery }
         } else {
-            EventKind::Assigned {
-                con_id,
-                quantity,
-                delivery,
-            }
+            EventKind::Assigned { con_id, quantity, delivery }
         };
         self.event(kind, instrument.currency, at);
         if !cash.is_zero() {
@@ -236,9 +209,7 @@ impl Exchange {
     /// The dividend per share that the stock trades without from the day after `end`.
     fn dividend(&self, con_id: ConId, end: DayEnd) -> Option<Price> {
         let dates = self.books.dividends.get(&con_id)?;
-        let due = dates
-            .iter()
-            .filter(|(day, _)| **day > end.day && **day <= end.next);
+        let due = dates.iter().filter(|(day, _)| **day > end.day && **day <= end.next);
         let total: Price = due.map(|(_, amount)| *amount).sum();
         (!total.is_zero()).then_some(total)
     }
@@ -266,11 +237,7 @@ impl Exchange {
                 Right::Call => {
                     let dividend = self.dividend(terms.underlying, end);
                     let due = dividend.is_some_and(|dividend| time_value < dividend);
-                    if due {
-                        self.config.assignment.call_per_mille
-                    } else {
-                        0
-                    }
+                    if due { self.config.assignment.call_per_mille } else { 0 }
                 }
                 Right::Put => {
                     let deep = exercise_value.micros() >= spot.micros() / DEEP_PART

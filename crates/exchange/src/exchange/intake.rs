@@ -1,8 +1,8 @@
 //! Requests as they arrive: validation, margin, acceptance, modifies and cancels.
 //!
-//! Refusals carry IB's codes: 103 number used, 104 not working, 110 price increment, 200 no such (or
-//! no longer) contract, 201 rejected (margin, not tradable), 321 the request itself is not valid,
-//! 10147 unknown to cancel, 10148 too late to cancel.
+//! Refusals carry IB's codes: 103 number used, 104 not working, 110 price increment, 200 no such
+//! (or no longer) contract, 201 rejected (margin, not tradable), 321 the request itself is not
+//! valid, 10147 unknown to cancel, 10148 too late to cancel.
 
 use super::{Exchange, Line};
 use crate::books::BookChange;
@@ -24,32 +24,18 @@ struct Refusal {
 }
 
 fn refuse<T>(code: u32, text: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal {
-        code,
-        text: text.into(),
-    })
+    Err(Refusal { code, text: text.into() })
 }
 
 impl Exchange {
     pub(super) fn receive(&mut self, request: Request, at: Timestamp) {
         match request {
             Request::Submit(order) => self.submit(order, at),
-            Request::Modify {
-                client_order_id,
-                limit,
-                quantity,
-            } => {
+            Request::Modify { client_order_id, limit, quantity } => {
                 if let Err(Refusal { code, text }) =
                     self.modify(client_order_id, limit, quantity, at)
                 {
-                    self.report(
-                        Report::ModifyRejected {
-                            client_order_id,
-                            code,
-                            text,
-                        },
-                        at,
-                    );
+                    self.report(Report::ModifyRejected { client_order_id, code, text }, at);
                 }
             }
             Request::Cancel { client_order_id } => self.cancel(client_order_id, at),
@@ -69,14 +55,7 @@ impl Exchange {
                     time: at,
                 }));
             }
-            self.report(
-                Report::Rejected {
-                    client_order_id,
-                    code,
-                    text,
-                },
-                at,
-            );
+            self.report(Report::Rejected { client_order_id, code, text }, at);
             return;
         }
         let legs = order.contract.legs();
@@ -101,20 +80,9 @@ impl Exchange {
             tallies: BTreeMap::new(),
         }));
         for leg in &legs {
-            self.lines
-                .entry(leg.con_id)
-                .or_insert_with(Line::new)
-                .orders
-                .push(perm_id);
+            self.lines.entry(leg.con_id).or_insert_with(Line::new).orders.push(perm_id);
         }
-        self.report(
-            Report::Accepted {
-                client_order_id,
-                perm_id,
-                reference,
-            },
-            at,
-        );
+        self.report(Report::Accepted { client_order_id, perm_id, reference }, at);
         self.match_arriving(perm_id, at);
         if immediate {
             self.end_order(perm_id, EndState::Canceled, at);
@@ -141,41 +109,25 @@ impl Exchange {
         }
         for leg in order.contract.legs() {
             let Some(instrument) = self.catalog.get(&leg.con_id) else {
-                return refuse(
-                    200,
-                    format!("No security definition for con id {}", leg.con_id),
-                );
+                return refuse(200, format!("No security definition for con id {}", leg.con_id));
             };
             self.tradable(instrument, at)?;
         }
         self.check_terms(&order.contract, order.limit, order.quantity)?;
-        self.check_margin(
-            &order.contract,
-            order.side.sign() * order.quantity.0,
-            order.limit,
-        )
+        self.check_margin(&order.contract, order.side.sign() * order.quantity.0, order.limit)
     }
 
     fn tradable(&self, instrument: &Instrument, at: Timestamp) -> Result<(), Refusal> {
         let name = &instrument.local_symbol;
-        if instrument
-            .last_trade()
-            .is_some_and(|last_trade| at >= last_trade)
-        {
+        if instrument.last_trade().is_some_and(|last_trade| at >= last_trade) {
             return refuse(200, format!("{name} has expired"));
         }
         if matches!(instrument.kind, InstrumentKind::Index) {
-            return refuse(
-                201,
-                format!("Order rejected - reason: {name} is not tradable"),
-            );
+            return refuse(201, format!("Order rejected - reason: {name} is not tradable"));
         }
         let underlying = instrument.option().map(|terms| terms.underlying);
         if underlying.is_some_and(|underlying| !self.catalog.contains_key(&underlying)) {
-            return refuse(
-                200,
-                format!("No security definition for what {name} is written on"),
-            );
+            return refuse(200, format!("No security definition for what {name} is written on"));
         }
         Ok(())
     }
@@ -187,10 +139,7 @@ impl Exchange {
         quantity: Quantity,
     ) -> Result<(), Refusal> {
         if !(1..=MOST_UNITS).contains(&quantity.0) {
-            return refuse(
-                321,
-                format!("Order size {quantity} is not from 1 to {MOST_UNITS}"),
-            );
+            return refuse(321, format!("Order size {quantity} is not from 1 to {MOST_UNITS}"));
         }
         if limit.abs() > HIGHEST_LIMIT {
             return refuse(321, format!("Limit {limit} is beyond {HIGHEST_LIMIT}"));
@@ -198,10 +147,7 @@ impl Exchange {
         let legs = contract.legs();
         let known = legs.iter().filter_map(|leg| self.catalog.get(&leg.con_id));
         let instruments: Vec<&Instrument> = known.collect();
-        if instruments
-            .windows(2)
-            .any(|pair| pair[0].currency != pair[1].currency)
-        {
+        if instruments.windows(2).any(|pair| pair[0].currency != pair[1].currency) {
             return refuse(321, "The legs of a combo have one currency");
         }
         if legs.iter().any(|leg| i64::from(leg.ratio).abs() > 1_000) {
@@ -214,10 +160,7 @@ impl Exchange {
             Contract::Single(_) => instruments.iter().all(|one| one.tick.allows(limit)),
             // A combo's net price moves in the finest increment of any leg.
             Contract::Combo(_) => {
-                let finest = instruments
-                    .iter()
-                    .map(|one| one.tick.increment(Price::ZERO))
-                    .min();
+                let finest = instruments.iter().map(|one| one.tick.increment(Price::ZERO)).min();
                 finest.is_some_and(|tick| limit.micros() % tick.micros() == 0)
             }
         };
@@ -248,25 +191,9 @@ impl Exchange {
             self.check_margin(&order.contract, order.side.sign() * more.0, limit)?;
         }
         let keeps_place = limit == order.limit && more.0 <= 0;
-        let priority = if keeps_place {
-            order.priority
-        } else {
-            self.books.next_priority
-        };
-        self.commit(BookChange::Modified {
-            perm_id,
-            limit,
-            quantity,
-            priority,
-        });
-        self.report(
-            Report::Modified {
-                client_order_id,
-                limit,
-                quantity,
-            },
-            at,
-        );
+        let priority = if keeps_place { order.priority } else { self.books.next_priority };
+        self.commit(BookChange::Modified { perm_id, limit, quantity, priority });
+        self.report(Report::Modified { client_order_id, limit, quantity }, at);
         if quantity == order.filled {
             self.end_order(perm_id, EndState::Filled, at);
         } else {
@@ -286,21 +213,11 @@ impl Exchange {
         } else {
             (10147, "The order to cancel is not found")
         };
-        self.report(
-            Report::CancelRejected {
-                client_order_id,
-                code,
-                text: text.to_owned(),
-            },
-            at,
-        );
+        self.report(Report::CancelRejected { client_order_id, code, text: text.to_owned() }, at);
     }
 
     fn working(&self, client_order_id: i64) -> Option<&OpenOrder> {
-        self.books
-            .open
-            .values()
-            .find(|order| order.client_order_id == client_order_id)
+        self.books.open.values().find(|order| order.client_order_id == client_order_id)
     }
 
     /// Ends a working order; one that has ended already is left alone.
@@ -314,30 +231,15 @@ impl Exchange {
                 line.orders.retain(|other| *other != perm_id);
             }
         }
-        self.commit(BookChange::Ended {
-            perm_id,
-            end,
-            time: at,
-        });
-        self.report(
-            Report::Ended {
-                client_order_id,
-                perm_id,
-                end,
-                filled,
-            },
-            at,
-        );
+        self.commit(BookChange::Ended { perm_id, end, time: at });
+        self.report(Report::Ended { client_order_id, perm_id, end, filled }, at);
     }
 
-    /// Refuses `units` (signed) more of `contract` if the account can't carry them, alone or with all
-    /// that works. What lowers the requirement of the positions always passes.
+    /// Refuses `units` (signed) more of `contract` if the account can't carry them, alone or with
+    /// all that works. What lowers the requirement of the positions always passes.
     fn check_margin(&self, contract: &Contract, units: i64, limit: Price) -> Result<(), Refusal> {
-        let held: BTreeMap<ConId, i64> = self
-            .positions()
-            .iter()
-            .map(|(con_id, quantity)| (*con_id, quantity.0))
-            .collect();
+        let held: BTreeMap<ConId, i64> =
+            self.positions().iter().map(|(con_id, quantity)| (*con_id, quantity.0)).collect();
         let mut limits = BTreeMap::new();
         if let Contract::Single(con_id) = contract {
             limits.insert(*con_id, limit);
@@ -346,11 +248,7 @@ impl Exchange {
         add(&mut alone, contract, units);
         let mut with_working = alone.clone();
         for order in self.books.open.values() {
-            add(
-                &mut with_working,
-                &order.contract,
-                order.side.sign() * order.remaining().0,
-            );
+            add(&mut with_working, &order.contract, order.side.sign() * order.remaining().0);
         }
         let before = self.requirement(&held, &limits);
         let with_it = self.requirement(&alone, &limits);
@@ -377,9 +275,7 @@ impl Exchange {
                     instrument,
                     quantity: Quantity(*quantity),
                     mark: price(*con_id).unwrap_or(Price::ZERO),
-                    underlying_mark: instrument
-                        .option()
-                        .and_then(|terms| price(terms.underlying)),
+                    underlying_mark: instrument.option().and_then(|terms| price(terms.underlying)),
                 })
             })
             .collect();
@@ -398,9 +294,8 @@ impl Exchange {
                 continue;
             }
             let marked = self.mark(*con_id);
-            let value = marked.map_or(position.cost, |mark| {
-                mark.value(position.quantity, instrument.multiplier)
-            });
+            let value = marked
+                .map_or(position.cost, |mark| mark.value(position.quantity, instrument.multiplier));
             equity += value;
             if instrument.is_margined_daily() {
                 equity -= position.cost;

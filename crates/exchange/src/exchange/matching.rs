@@ -1,9 +1,10 @@
 //! Own orders against the market's quotes.
 //!
-//! An arriving order executes at the quote's price, a resting one at its limit once the quote reaches
-//! it; a combo executes all legs at once at their quotes, when these add up to its limit or better.
-//! No execution exceeds the displayed size that is left. Own orders in one instrument are served by
-//! price, then time; combos after them, by time. One-sided, crossed and locked quotes fill nothing.
+//! An arriving order executes at the quote's price, a resting one at its limit once the quote
+//! reaches it; a combo executes all legs at once at their quotes, when these add up to its limit or
+//! better. No execution exceeds the displayed size that is left. Own orders in one instrument are
+//! served by price, then time; combos after them, by time. One-sided, crossed and locked quotes
+//! fill nothing.
 
 use super::Exchange;
 use crate::books::{BookChange, BookedExecution};
@@ -68,30 +69,17 @@ impl Exchange {
         };
         for leg in &plan.legs {
             let used = u32::try_from(leg.per_unit * plan.units).expect("within displayed size");
-            let line = self
-                .lines
-                .get_mut(&leg.con_id)
-                .expect("planned from this line");
+            let line = self.lines.get_mut(&leg.con_id).expect("planned from this line");
             match leg.side {
                 Side::Buy => line.ask_left -= used,
                 Side::Sell => line.bid_left -= used,
             }
         }
         self.book(&order, &plan, at);
-        let (filled, remaining) = (
-            order.filled + Quantity(plan.units),
-            order.remaining() - Quantity(plan.units),
-        );
+        let (filled, remaining) =
+            (order.filled + Quantity(plan.units), order.remaining() - Quantity(plan.units));
         let client_order_id = order.client_order_id;
-        self.report(
-            Report::Status {
-                client_order_id,
-                perm_id,
-                filled,
-                remaining,
-            },
-            at,
-        );
+        self.report(Report::Status { client_order_id, perm_id, filled, remaining }, at);
         if remaining.is_zero() {
             self.end_order(perm_id, EndState::Filled, at);
         }
@@ -111,13 +99,8 @@ impl Exchange {
             let per_unit = i64::from(leg.ratio).abs();
             let (price, left) = self.lines.get(&leg.con_id)?.opposite(side)?;
             units = units.min(i64::from(left) / per_unit);
-            net = net + price.times(i64::from(leg.ratio));
-            legs.push(PlannedLeg {
-                con_id: leg.con_id,
-                side,
-                per_unit,
-                price,
-            });
+            net += price.times(i64::from(leg.ratio));
+            legs.push(PlannedLeg { con_id: leg.con_id, side, per_unit, price });
         }
         let reached = match order.side {
             Side::Buy => net <= order.limit,
@@ -147,16 +130,15 @@ impl Exchange {
             time: at,
         });
         let mut legs = Vec::new();
-        // A trade against an existing futures position realises: the position is carried to its price.
+        // A trade against an existing futures position realises: the position is carried to its
+        // price.
         let mut variations = Vec::new();
         for (index, leg) in plan.legs.iter().enumerate() {
             let instrument = &self.books.instruments[&leg.con_id];
             let quantity = Quantity(leg.per_unit * plan.units);
             let mut tally = order.tallies.get(&leg.con_id).copied().unwrap_or_default();
-            let fee = self
-                .config
-                .fees
-                .charge(&mut tally, instrument, leg.side, quantity, leg.price);
+            let fee =
+                self.config.fees.charge(&mut tally, instrument, leg.side, quantity, leg.price);
             let held = self.books.quantity(leg.con_id).0;
             if instrument.is_margined_daily() && held.signum() == -leg.side.sign() {
                 variations.push((leg.con_id, leg.price));
@@ -191,14 +173,7 @@ impl Exchange {
             let (exec_id, amount, currency) =
                 (execution.exec_id.clone(), execution.fee, execution.currency);
             self.report(Report::Executed(execution), at);
-            self.report(
-                Report::Fee {
-                    exec_id,
-                    amount,
-                    currency,
-                },
-                at,
-            );
+            self.report(Report::Fee { exec_id, amount, currency }, at);
         }
         for (con_id, price) in variations {
             self.variation(con_id, price, at);
@@ -211,23 +186,10 @@ impl Exchange {
             return;
         };
         let (multiplier, currency) = (instrument.multiplier, instrument.currency);
-        let position = self
-            .books
-            .positions
-            .get(&con_id)
-            .copied()
-            .unwrap_or_default();
+        let position = self.books.positions.get(&con_id).copied().unwrap_or_default();
         let amount = mark.value(position.quantity, multiplier) - position.cost;
         if !amount.is_zero() {
-            self.event(
-                EventKind::Variation {
-                    con_id,
-                    mark,
-                    amount,
-                },
-                currency,
-                at,
-            );
+            self.event(EventKind::Variation { con_id, mark, amount }, currency, at);
         }
     }
 }
