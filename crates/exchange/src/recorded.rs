@@ -7,6 +7,7 @@
 
 use crate::builtin::BuiltinMarket;
 use market::instrument::{ConId, Instrument};
+use market::lean;
 use market::quote::Quote;
 use market::time::Timestamp;
 use std::time::Duration;
@@ -26,7 +27,7 @@ pub struct MarketStep {
 #[derive(Clone, Debug)]
 pub struct RecordedMarket {
     instruments: Vec<Instrument>,
-    steps: Vec<(Timestamp, Vec<(ConId, Quote)>)>,
+    steps: Vec<lean::MarketStep>,
     next: usize,
     finished_loops: u32,
     loops: u32,
@@ -56,15 +57,15 @@ impl RecordedMarket {
     /// A day to be played `loops` times, later by `shift` each time.
     pub fn new(
         instruments: Vec<Instrument>,
-        steps: Vec<(Timestamp, Vec<(ConId, Quote)>)>,
+        steps: Vec<lean::MarketStep>,
         loops: u32,
         shift: Duration,
     ) -> Result<Self, RecordedError> {
-        if let Some(index) = steps.windows(2).position(|pair| pair[0].0 > pair[1].0) {
+        if let Some(index) = steps.windows(2).position(|pair| pair[0].time > pair[1].time) {
             return Err(RecordedError::Unsorted(index + 1));
         }
         if let (Some(first), Some(last)) = (steps.first(), steps.last()) {
-            let span = last.0.since(first.0);
+            let span = last.time.since(first.time);
             if loops > 1 && span >= shift {
                 return Err(RecordedError::Shift { span, shift });
             }
@@ -76,12 +77,12 @@ impl RecordedMarket {
         if self.finished_loops >= self.loops {
             return None;
         }
-        self.steps.get(self.next).map(|(time, _)| time.plus(self.shift * self.finished_loops))
+        self.steps.get(self.next).map(|step| step.time.plus(self.shift * self.finished_loops))
     }
 
     fn step(&mut self) -> Option<MarketStep> {
         let time = self.next_time()?;
-        let mut quotes = self.steps[self.next].1.clone();
+        let mut quotes = self.steps[self.next].quotes.clone();
         let delay = self.shift * self.finished_loops;
         for (_, quote) in &mut quotes {
             quote.time = quote.time.plus(delay);
@@ -139,10 +140,8 @@ mod tests {
     #[test]
     fn loops_repeat_the_day_later_and_list_instruments_once() {
         let quote = Quote::empty(samples::at(0, 10));
-        let steps = vec![
-            (samples::at(0, 10), vec![(samples::STOCK, quote)]),
-            (samples::at(0, 11), vec![(samples::STOCK, quote)]),
-        ];
+        let step = |time| lean::MarketStep { time, quotes: vec![(samples::STOCK, quote)] };
+        let steps = vec![step(samples::at(0, 10)), step(samples::at(0, 11))];
         let day =
             RecordedMarket::new(vec![samples::stock()], steps.clone(), 2, RecordedMarket::WEEK);
         let mut source = MarketSource::Recorded(day.unwrap());
