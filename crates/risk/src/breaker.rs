@@ -1,15 +1,19 @@
 //! Breakers: what stops trading when the account, a market or the node itself is not well.
 //!
-//! Each is a small machine: *armed*, *tripped*, *probation*. A trip is latched: it survives restarts
-//! (the latch is durable, [`Breakers::restore`] puts it back) and only an explicit release ends it. A
-//! release leads to probation, in which the bound is stricter; a calm stretch arms it again.
+//! Each is a small machine: *armed*, *tripped*, *probation*. A trip is latched: it survives
+//! restarts (the latch is durable, [`Breakers::restore`] puts it back) and only an explicit release
+//! ends it. A release leads to probation, in which the bound is stricter; a calm stretch arms it
+//! again.
 //!
-//! | breaker | scope | trips when | leads to | in probation | armed again |
-//! |---|---|---|---|---|---|
-//! | `loss` | account | the day's loss reaches its limit | ReduceOnly | a quarter of the limit more is lost | next day |
-//! | `regime` | symbol | realised volatility above its bound for n views | ReduceOnly | one view above | n calm views |
-//! | `exposure` | symbol | worst-case delta or vega outside its limit for n views | ReduceOnly | one view outside | n calm views |
-//! | `technical` | account | rejects, restarts or stale data beyond their bounds | Halted | half the bounds | a quiet window |
+//! | breaker | scope | trips when | leads to | armed again |
+//! |---|---|---|---|---|
+//! | `loss` | account | the day's loss reaches its limit | ReduceOnly | next day |
+//! | `regime` | symbol | realised volatility above its bound, n views | ReduceOnly | n calm views |
+//! | `exposure` | symbol | delta, vega or uncovered outside, n views | ReduceOnly | n calm views |
+//! | `technical` | account | rejects, restarts or stale data | Halted | a quiet window |
+//!
+//! In probation `loss` trips after a quarter of its limit more, `regime` and `exposure` at one
+//! view, `technical` at half its counts.
 //!
 //! Not here: what the states do (gate), who keeps latches (desk), resuming (the operator).
 

@@ -124,8 +124,8 @@ impl Cleared<Order> {
         self.expires
     }
 
-    /// The session's last check, immediately before the write: everything that the clearance rests on
-    /// still holds, and the order is field by field the one that was hashed.
+    /// The session's last check, immediately before the write: everything that the clearance rests
+    /// on still holds, and the order is field by field the one that was hashed.
     pub fn open(self, fence: Fence, now: ProcessTime) -> Result<Order, RefusedClearance> {
         if self.halt_epoch != fence.halt_epoch && !mutation::active("skip_halt_check") {
             return Err(RefusedClearance::HaltEpoch);

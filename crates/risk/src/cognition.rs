@@ -63,8 +63,8 @@ enum Side {
     AtLeast,
 }
 
-/// Cognition's approval of the order with this hash, or its veto. Data quality is looked at first: a
-/// regime read from bad data means nothing.
+/// Cognition's approval of the order with this hash, or its veto. Data quality is looked at first:
+/// a regime read from bad data means nothing.
 pub fn approve(
     conditions: &Conditions,
     view: &MarketView,

@@ -1,11 +1,12 @@
-//! The gate: the only maker of a [`Cleared`] order. It checks, in one call, everything that must hold
-//! before an order may leave, and says on what evidence.
+//! The gate: the only maker of a [`Cleared`] order. It checks, in one call, everything that must
+//! hold before an order may leave, and says on what evidence.
 //!
-//! The order of the checks is the order of the answers: trading state, link, the contract, fresh data,
-//! tick, the proof that it lowers risk. A risk-reducing order then has only its own size, rate and
-//! collar to keep to, and passes under ReduceOnly and when cognition, performance or the day's loss say
-//! no. Every other order needs three approvals and keeps to all limits. A figure that was outside its
-//! limit before the order may stay there, it may not grow. What is missing or not a number is denied.
+//! The order of the checks is the order of the answers: trading state, link, the contract, fresh
+//! data, tick, the proof that it lowers risk. A risk-reducing order then has only its own size,
+//! rate and collar to keep to, and passes under ReduceOnly and when cognition, performance or the
+//! day's loss say no. Every other order needs three approvals and keeps to all limits. A figure
+//! that was outside its limit before the order may stay there, it may not grow. What is missing or
+//! not a number is denied.
 //!
 //! Not here: netting, keys and reservations (desk), making the cognition approval (cognition).
 

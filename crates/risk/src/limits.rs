@@ -1,8 +1,8 @@
 //! The limits of one account, as the configuration words them.
 //!
-//! Units stand in the names: shares are units of the underlying (contracts times multiplier), money is
-//! in the account's currency, written as whole units or as decimal text (`50000` or `"50000.50"`).
-//! Not here: what is compared with them (gate) and how it is computed.
+//! Units stand in the names: shares are units of the underlying (contracts times multiplier), money
+//! is in the account's currency, written as whole units or as decimal text (`50000` or
+//! `"50000.50"`). Not here: what is compared with them (gate) and how it is computed.
 
 use crate::margin::MarginRates;
 use crate::stress::StressGrid;
@@ -69,7 +69,8 @@ pub mod money_text {
     }
 }
 
-/// What an order must keep to when it provably lowers risk: instead of the entry limits, not on top.
+/// What an order must keep to when it provably lowers risk: instead of the entry limits, not on
+/// top.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RiskReducingLimits {

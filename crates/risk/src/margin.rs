@@ -1,16 +1,17 @@
 //! The node's own estimate of the margin that an account needs, in the worst case over fills.
 //!
 //! Per underlying instrument the estimate is the largest of
-//! - what the portfolio loses at expiry at any price within `move_share` of the underlying's mark: per
-//!   spread that is the distance of the strikes, per naked option about Reg T's 20 % less what it is
-//!   out of the money. It is taken once for every end T, with only the options that end at T or later;
+//! - what the portfolio loses at expiry at any price within `move_share` of the underlying's mark:
+//!   per spread that is the distance of the strikes, per naked option about Reg T's 20 % less what
+//!   it is out of the money. It is taken once for every end T, with only the options that end at T
+//!   or later;
 //! - `uncovered_floor_share` of the underlying's price per share left uncovered (Reg T's 10 %);
 //! - `stock_share` of the value of a stock position (Reg T's 50 %).
 //!
-//! To it comes what pending option orders would pay. Underlyings don't offset each other: it asks for
-//! more than the broker would, futures above all (the broker asks a few percent). It knows nothing of
-//! the account's equity and gives no credit for premium received. The broker's own figure stays the
-//! authority: the gate takes the larger of the two.
+//! To it comes what pending option orders would pay. Underlyings don't offset each other: it asks
+//! for more than the broker would, futures above all (the broker asks a few percent). It knows
+//! nothing of the account's equity and gives no credit for premium received. The broker's own
+//! figure stays the authority: the gate takes the larger of the two.
 
 use crate::exposure::{Exposure, PendingOrder};
 use crate::limits::{LimitsError, PerSymbol};

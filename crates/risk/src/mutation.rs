@@ -1,13 +1,14 @@
 //! Deliberate faults in our own code, to prove that the tests and the auditor would see them.
 //!
 //! In a normal build [`active`] is the constant `false` and costs nothing. With `--cfg mutations` a
-//! test process names one fault with `set`, once, and the code then leaves out the step of that name.
+//! test process names one fault with `set`, once, and the code then leaves out the step of that
+//! name.
 //!
 //! | name | what is left out | promise |
 //! |---|---|---|
 //! | `skip_delta_limit` | the gate's refusal of a delta outside its limit | I5 |
 //! | `skip_freshness` | the gate's refusal of data that is not fresh | I9 |
-//! | `skip_halt_check` | the gate's refusal while halted and the session's look at the halt epoch | I6 |
+//! | `skip_halt_check` | the gate's refusal while halted, the session's check of the epoch | I6 |
 //! | `swap_limit_after_hash` | `open` hands out an order whose limit is not the hashed one | I7 |
 
 #[cfg(mutations)]

@@ -1,7 +1,7 @@
 //! What the gate cleared a moment ago: for the order rate and for the duplicate window.
 //!
-//! Both look at process time and are forgotten at a restart, which costs at most one window: intents
-//! don't repeat after a restart because the desk nets them against what it has.
+//! Both look at process time and are forgotten at a restart, which costs at most one window:
+//! intents don't repeat after a restart because the desk nets them against what it has.
 
 use market::instrument::Contract;
 use market::money::{Price, Quantity};

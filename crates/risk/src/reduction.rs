@@ -5,10 +5,10 @@
 //! - the worst |delta| gets strictly smaller (or is and stays zero), so that it can't overshoot;
 //! - the worst |vega| doesn't grow;
 //!
-//! and, as an order that may or may not fill, it leaves no limit of delta, vega or uncovered shorts,
-//! goes no further outside one, and uncovers nothing. The first three are convex in the filled part,
-//! so they hold for every partial fill as well. Partly hedged positions can need a combo: closing the
-//! options alone would leave the hedge, and this says so.
+//! and, as an order that may or may not fill, it leaves no limit of delta, vega or uncovered
+//! shorts, goes no further outside one, and uncovers nothing. The first three are convex in the
+//! filled part, so they hold for every partial fill as well. Partly hedged positions can need a
+//! combo: closing the options alone would leave the hedge, and this says so.
 
 use crate::evidence::LimitSeen;
 use crate::figures::Figures;
@@ -18,7 +18,8 @@ use crate::valuing::{Unavailable, Valuing};
 use crate::worst_case::Fills;
 use market::instrument::ConId;
 
-/// The figures of the proof, or `None` where there is none. `fills` and `legs` are of `symbol` only.
+/// The figures of the proof, or `None` where there is none. `fills` and `legs` are of `symbol`
+/// only.
 pub(crate) fn prove(
     valuing: Valuing<'_>,
     limits: &Limits,

@@ -1,8 +1,8 @@
 //! The risk book: what the account holds and may come to hold, per symbol, for metrics, the command
 //! line and the breakers.
 //!
-//! These are published figures, in floats where they are only looked at; what is compared with a limit
-//! is in whole thousandths. What can't be valued is named, and what it would enter is `None`.
+//! These are published figures, in floats where they are only looked at; what is compared with a
+//! limit is in whole thousandths. What can't be valued is named, and what it would enter is `None`.
 
 use crate::exposure::Exposure;
 use crate::figures::{Figures, fills_of};
@@ -73,8 +73,8 @@ pub fn mark(catalog: &Catalog, markets: &Markets, con_id: ConId) -> Option<Price
     Valuing { catalog, markets }.mark(con_id).ok()
 }
 
-/// The unrealised result of positions with their average costs per unit, at the marks; `None` as soon
-/// as one mark is missing.
+/// The unrealised result of positions with their average costs per unit, at the marks; `None` as
+/// soon as one mark is missing.
 #[must_use]
 pub fn unrealised(
     catalog: &Catalog,

@@ -1,17 +1,17 @@
-//! Worst-case revaluation: what a symbol's positions and pending orders can lose on a grid of moves of
-//! the underlying and shifts of volatility, and whether an order makes that loss smaller.
+//! Worst-case revaluation: what a symbol's positions and pending orders can lose on a grid of moves
+//! of the underlying and shifts of volatility, and whether an order makes that loss smaller.
 //!
 //! An option is revalued by delta, gamma and vega from its mark, then clamped to the bounds that no
 //! option leaves: at least its discounted intrinsic value, at most the forward (call) or the strike
 //! (put), discounted. The expansion is poor far from the mark (it misses the change of gamma); the
-//! clamp keeps it from inventing profits or losses beyond what can be paid out. It orders portfolios
-//! by risk, it is no value at risk. A spread that is paid when trading isn't in it; the collar bounds
-//! that.
+//! clamp keeps it from inventing profits or losses beyond what can be paid out. It orders
+//! portfolios by risk, it is no value at risk. A spread that is paid when trading isn't in it; the
+//! collar bounds that.
 //!
 //! Per scenario the worst subset of fills is the position's result plus every pending order's loss
 //! (an order that gains there may not fill), so no search is needed. The worst loss is a minimum of
-//! functions that are affine in the filled part of one order, hence concave in it: what a whole fill
-//! improves, every partial fill improves in proportion, and no fill changes nothing.
+//! functions that are affine in the filled part of one order, hence concave in it: what a whole
+//! fill improves, every partial fill improves in proportion, and no fill changes nothing.
 
 use crate::limits::LimitsError;
 use crate::valuing::{Unavailable, Valuing};
@@ -67,8 +67,8 @@ impl StressGrid {
     }
 }
 
-/// The result of the worst scenario and subset of fills, in thousandths of a unit of currency (a loss
-/// is negative), before an order and with it filled whole.
+/// The result of the worst scenario and subset of fills, in thousandths of a unit of currency (a
+/// loss is negative), before an order and with it filled whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StressResult {
     /// Without the order.

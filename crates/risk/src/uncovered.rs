@@ -6,15 +6,15 @@
 //! - a long option covers only shorts that stop trading no later than itself;
 //! - each share covers once. Cash, futures of another expiry and short underlyings cover nothing.
 //!
-//! Any strike will do because the loss of such a pair is bounded by the distance of the strikes, which
-//! is the margin estimate's business; "naked" is the loss that nothing bounds.
+//! Any strike will do because the loss of such a pair is bounded by the distance of the strikes,
+//! which is the margin estimate's business; "naked" is the loss that nothing bounds.
 //!
 //! Because a long option covers everything that ends before it, the shares left uncovered are the
-//! largest, over all ends T, of the net short in options that end at T or later, less underlying units
-//! held (Hall's theorem on nested sets). The net short is linear in quantities, so its worst case over
-//! subsets is an interval's end. Only the underlying's "units held, if any" isn't linear: there the
-//! smaller of two bounds (with and without counting the underlying) is taken. It is exact unless one
-//! order trades calls and the underlying at once; then it can only err upwards.
+//! largest, over all ends T, of the net short in options that end at T or later, less underlying
+//! units held (Hall's theorem on nested sets). The net short is linear in quantities, so its worst
+//! case over subsets is an interval's end. Only the underlying's "units held, if any" isn't linear:
+//! there the smaller of two bounds (with and without counting the underlying) is taken. It is exact
+//! unless one order trades calls and the underlying at once; then it can only err upwards.
 
 use crate::valuing::{Unavailable, Valuing};
 use crate::worst_case::Fills;

@@ -1,7 +1,7 @@
 //! Looks instruments, lines and sensitivities up, and turns a missing one into a typed refusal.
 //!
-//! Nothing here guesses: an instrument without reference data, a line without Greeks, a NaN, each is
-//! [`Unavailable`], and what can't be valued can't be cleared.
+//! Nothing here guesses: an instrument without reference data, a line without Greeks, a NaN, each
+//! is [`Unavailable`], and what can't be valued can't be cleared.
 
 use crate::worst_case::milli;
 use market::instrument::{Catalog, ConId, Deliverable, Instrument, OptionTerms};

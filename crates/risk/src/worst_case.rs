@@ -1,9 +1,10 @@
 //! Worst cases over every subset of fills, by interval arithmetic in whole thousandths.
 //!
-//! A figure that is linear in quantities (delta, vega, units) changes by a fixed amount when one order
-//! fills whole and by a part of it when it fills in part. Its extremes over all subsets are therefore
-//! reached by adding every order that moves it the same way: no search over subsets is needed. An
-//! order's legs are added up before its sign is looked at, because a combo's legs fill in ratio.
+//! A figure that is linear in quantities (delta, vega, units) changes by a fixed amount when one
+//! order fills whole and by a part of it when it fills in part. Its extremes over all subsets are
+//! therefore reached by adding every order that moves it the same way: no search over subsets is
+//! needed. An order's legs are added up before its sign is looked at, because a combo's legs fill
+//! in ratio.
 
 use crate::valuing::Unavailable;
 use market::instrument::ConId;

@@ -1,5 +1,5 @@
-//! The limits that the gate compares: an order's own (size, premium, collars, rates) and the account's
-//! worst case with it (margin, uncovered shorts, delta, vega, the day's loss).
+//! The limits that the gate compares: an order's own (size, premium, collars, rates) and the
+//! account's worst case with it (margin, uncovered shorts, delta, vega, the day's loss).
 //!
 //! Every comparison leaves a [`LimitSeen`] in the evidence before it answers, in whole thousandths.
 

@@ -1,5 +1,5 @@
-//! By brute force over subsets and partial fills: nothing that the gate clears makes a worst case worse
-//! than its limit, and nothing that it calls risk-reducing worsens anything.
+//! By brute force over subsets and partial fills: nothing that the gate clears makes a worst case
+//! worse than its limit, and nothing that it calls risk-reducing worsens anything.
 
 use super::*;
 use crate::figures::Figures;
