@@ -4,6 +4,7 @@
 //! the built-in market has one a day. Left to others: whether the market is open (no quotes, no
 //! fills).
 
+use market::calendar::Calendar;
 use market::time::{Date, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,18 @@ pub enum Days {
 }
 
 impl Days {
+    /// The trading days of `calendar` from `first` on, at most `count` of them, each ending at its
+    /// close.
+    #[must_use]
+    pub fn of_calendar(calendar: &Calendar, first: Date, count: usize) -> Self {
+        let sessions = calendar.sessions().iter().filter(|session| session.day >= first);
+        let ends = sessions.take(count).filter_map(|session| {
+            let next = calendar.next_trading_day(session.day)?;
+            Some(DayEnd { at: session.close, day: session.day, next })
+        });
+        Self::Listed(ends.collect())
+    }
+
     /// The first day end after `instant`.
     #[must_use]
     pub fn next_end(&self, instant: Timestamp) -> Option<DayEnd> {
@@ -65,6 +78,21 @@ fn epoch_day() -> Date {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn listed_days_end_at_the_close_and_know_the_next_trading_day() {
+        let date = |day| Date::new(2026, 11, day).unwrap();
+        // The day before Thanksgiving closes at 21:00 UTC, the day after it at 18:00.
+        let days = Days::of_calendar(&Calendar::us_equities(), date(25), 2);
+        let end = |day, hour, next| DayEnd {
+            at: midnight_utc(date(day)).plus(Duration::from_secs(hour * 3_600)),
+            day: date(day),
+            next: date(next),
+        };
+        assert_eq!(days, Days::Listed(vec![end(25, 21, 27), end(27, 18, 30)]));
+        assert_eq!(days.next_end(end(25, 21, 27).at), Some(end(27, 18, 30)));
+    }
 
     #[test]
     fn a_round_the_clock_day_ends_at_the_next_midnight() {
