@@ -85,7 +85,7 @@ mod tests {
         let date = |day| Date::new(2026, 11, day).unwrap();
         // The day before Thanksgiving closes at 21:00 UTC, the day after it at 18:00.
         let days = Days::of_calendar(&Calendar::us_equities(), date(25), 2);
-        let end = |day, hour, next| DayEnd {
+        let end = |day, hour: u64, next| DayEnd {
             at: midnight_utc(date(day)).plus(Duration::from_secs(hour * 3_600)),
             day: date(day),
             next: date(next),
