@@ -195,6 +195,17 @@ impl Books {
         }
     }
 
+    /// The books as bytes, for a snapshot.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// The books of a snapshot.
+    pub fn decode(bytes: &[u8]) -> Result<Self, FoldError> {
+        rmp_serde::from_slice(bytes).map_err(FoldError::Checkpoint)
+    }
+
     /// A checkpoint of this state. It describes the journal up to [`Books::seq`]; the record itself
     /// gets a later number and changes nothing.
     #[must_use]
