@@ -72,13 +72,17 @@ impl Campaign {
         }
     }
 
-    pub(crate) fn book(&mut self, fill: &Fill, multiplier: Multiplier) {
+    /// Books an execution and answers by how much it changes the position: nothing for one that is
+    /// booked already, the difference for a correction.
+    pub(crate) fn book(&mut self, fill: &Fill, multiplier: Multiplier) -> i64 {
         let (stem, revision) = (fill.exec_id.stem(), fill.exec_id.revision());
+        let mut change = 0;
         if let Some(at) = self.booked.iter().position(|booked| booked.stem == stem) {
             if self.booked[at].revision >= revision {
-                return;
+                return 0;
             }
             let old = self.booked.remove(at);
+            change = -old.quantity;
             self.add(old.con_id, -old.quantity, old.cash_micros.saturating_neg());
         }
         let quantity = fill.side.sign() * fill.quantity.0;
@@ -96,6 +100,7 @@ impl Campaign {
             cash_micros,
         });
         self.changed = true;
+        change + quantity
     }
 
     fn add(&mut self, con_id: ConId, quantity: i64, cash_micros: i64) {

@@ -249,8 +249,6 @@ impl Desk {
             let leg_side = if signed.0 > 0 { Side::Buy } else { Side::Sell };
             out.extend(self.execute(con_id, leg_side, signed.abs(), mid, &intent.key));
         }
-        let positions = self.positions.clone();
-        out.extend(self.tell(StrategyEvent::PositionsChanged(positions)));
         out.extend(self.end(intent, EndState::Filled, Quantity(units.abs())));
         out
     }

@@ -59,7 +59,8 @@ impl GammaScalper {
         let options = self.seat.options();
         let straddle = self.straddle(&options);
         let uneven = !options.is_empty() && straddle.is_none();
-        if self.seat.stays_uneven(uneven, now) {
+        let stays_uneven = self.seat.stays_uneven(uneven, now);
+        if stays_uneven {
             self.seat.close_options_singly(view, now, effects);
         }
         if let Some(straddle) = &straddle
@@ -73,7 +74,10 @@ impl GammaScalper {
             let entry = self.entry(view, now);
             effects.extend(entry.map(StrategyEffect::Intent));
         }
-        self.hedge(&options, view, now, effects);
+        // Between the fills of a combo's legs there is a delta that the next leg takes away.
+        if stays_uneven || !uneven {
+            self.hedge(&options, view, now, effects);
+        }
     }
 
     fn straddle(&self, options: &[(ConId, Quantity)]) -> Option<Straddle> {

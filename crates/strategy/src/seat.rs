@@ -92,7 +92,12 @@ impl Seat {
             StrategyEvent::Outcome { key, outcome } => self.intents.outcome(&key, &outcome, now),
             StrategyEvent::Filled { fill } => {
                 if let Some(instrument) = self.product.get(fill.con_id) {
-                    self.campaign.book(fill, instrument.multiplier);
+                    let change = self.campaign.book(fill, instrument.multiplier);
+                    let held = self.positions.entry(fill.con_id).or_default();
+                    held.0 = held.0.saturating_add(change);
+                    if held.is_zero() {
+                        self.positions.remove(&fill.con_id);
+                    }
                 }
             }
             StrategyEvent::PositionsChanged(positions) => {
@@ -105,8 +110,7 @@ impl Seat {
         if !self.intents.is_attached() {
             return None;
         }
-        // Fills can arrive before the position that they make: only a position that is told flat, or
-        // one that the fills agree on, ends the campaign.
+        // An expiry leaves the fills unbalanced: then it is the desk's word that ends the campaign.
         if self.positions.is_empty() && (told_positions || self.campaign.is_flat()) {
             self.campaign.end(now.plus(self.pause));
         }

@@ -52,12 +52,13 @@ pub enum StrategyEvent<'a> {
         /// What.
         outcome: Outcome,
     },
-    /// One of its orders traded. Positions do not follow from it: `PositionsChanged` says them.
+    /// One of its orders traded: its position moves by it. A correction is followed by
+    /// `PositionsChanged`.
     Filled {
         /// The execution.
         fill: &'a Fill,
     },
-    /// Its whole position after a fill, an expiry, an assignment or a correction.
+    /// Its whole position after anything but a plain fill: an expiry, an assignment, a correction.
     PositionsChanged(BTreeMap<ConId, Quantity>),
     /// The strictest trading state that applies to it.
     StateChanged(TradingState),

@@ -91,17 +91,9 @@ impl PricingBook {
     /// A book of all instruments of `symbol` in the catalog.
     #[must_use]
     pub fn new(symbol: &str, catalog: &Catalog, settings: BookSettings) -> Self {
-        let own = || {
-            catalog
-                .iter()
-                .filter(|instrument| instrument.symbol == symbol)
-        };
+        let own = || catalog.iter().filter(|instrument| instrument.symbol == symbol);
         let futures = own().any(|one| matches!(one.kind, InstrumentKind::Future(_)));
-        let usual = if futures {
-            FUTURE_MINUTES_PER_YEAR
-        } else {
-            STOCK_MINUTES_PER_YEAR
-        };
+        let usual = if futures { FUTURE_MINUTES_PER_YEAR } else { STOCK_MINUTES_PER_YEAR };
         let minutes = settings.trading_minutes_per_year.unwrap_or(usual);
         let mut book = Self {
             symbol: symbol.to_owned(),
@@ -223,11 +215,7 @@ impl PricingBook {
             if std::mem::take(&mut self.underlyings[index].touched) {
                 changed = true;
                 let id = self.underlyings[index].line.con_id;
-                for chain in self
-                    .chains
-                    .iter_mut()
-                    .filter(|chain| chain.underlying == id)
-                {
+                for chain in self.chains.iter_mut().filter(|chain| chain.underlying == id) {
                     chain.touched = true;
                 }
             }
@@ -240,16 +228,9 @@ impl PricingBook {
         for chain in self.chains.iter_mut().filter(|chain| chain.touched) {
             let own = |line: &&Underlying| line.line.con_id == chain.underlying;
             let underlying = self.underlyings.iter().find(own).and_then(Underlying::now);
-            chain.recompute(
-                underlying,
-                now,
-                &self.settings,
-                &mut self.scratch,
-                &mut self.counts,
-            );
+            chain.recompute(underlying, now, &self.settings, &mut self.scratch, &mut self.counts);
             let key = (chain.underlying, chain.expiry);
-            self.published
-                .insert(key, Arc::new(chain.view(self.version, now)));
+            self.published.insert(key, Arc::new(chain.view(self.version, now)));
         }
         self.counts.views += 1;
         Some(Arc::new(self.view(now)))
@@ -265,10 +246,7 @@ impl PricingBook {
         self.changed = true;
         for underlying in &mut self.underlyings {
             let id = underlying.line.con_id;
-            if let Ok(at) = view
-                .underlyings
-                .binary_search_by_key(&id, |line| line.con_id)
-            {
+            if let Ok(at) = view.underlyings.binary_search_by_key(&id, |line| line.con_id) {
                 underlying.line = view.underlyings[at];
                 underlying.line.state = DataState::Stale;
             }
@@ -278,8 +256,7 @@ impl PricingBook {
             if let Some(old) = view.chains.get(&key) {
                 chain.restore(old);
                 chain.touched = false;
-                self.published
-                    .insert(key, Arc::new(chain.view(self.version + 1, view.time)));
+                self.published.insert(key, Arc::new(chain.view(self.version + 1, view.time)));
             }
         }
     }
@@ -287,11 +264,7 @@ impl PricingBook {
     fn drop_expired(&mut self, now: Timestamp) {
         let over = |last: Option<Timestamp>| last.is_some_and(|last| last <= now);
         let mut gone = Vec::new();
-        for chain in self
-            .chains
-            .iter()
-            .filter(|chain| over(Some(chain.last_trade)))
-        {
+        for chain in self.chains.iter().filter(|chain| over(Some(chain.last_trade))) {
             gone.extend(chain.inputs.iter().map(|input| input.line));
             self.published.remove(&(chain.underlying, chain.expiry));
         }
@@ -319,17 +292,11 @@ impl PricingBook {
     }
 
     fn view(&mut self, now: Timestamp) -> MarketView {
-        let mut underlyings: Vec<UnderlyingLine> = self
-            .underlyings
-            .iter()
-            .map(|underlying| underlying.line)
-            .collect();
+        let mut underlyings: Vec<UnderlyingLine> =
+            self.underlyings.iter().map(|underlying| underlying.line).collect();
         underlyings.sort_unstable_by_key(|line| line.con_id);
         let first = underlyings.first().map(|line| line.con_id);
-        let sampled = self
-            .underlyings
-            .iter()
-            .find(|line| Some(line.line.con_id) == first);
+        let sampled = self.underlyings.iter().find(|line| Some(line.line.con_id) == first);
         if let Some(line) = sampled.and_then(Underlying::now)
             && line.state == DataState::Fresh
         {
@@ -351,11 +318,7 @@ impl PricingBook {
             fresh += u32::from(line.state == DataState::Fresh);
             two_sided += u32::from(line.state <= DataState::Stale);
         }
-        let with_vol = || {
-            self.published
-                .values()
-                .filter(|chain| chain.at_the_money_vol.is_some())
-        };
+        let with_vol = || self.published.values().filter(|chain| chain.at_the_money_vol.is_some());
         let by_years = |a: &&Arc<ChainView>, b: &&Arc<ChainView>| a.years.total_cmp(&b.years);
         let speaker = with_vol()
             .filter(|chain| chain.years > WEEK_YEARS)
@@ -364,11 +327,7 @@ impl PricingBook {
         RegimeView {
             realised_vol: self.realised.annual(),
             implied_vol: speaker.and_then(|chain| chain.at_the_money_vol),
-            fresh_share: if two_sided == 0 {
-                0.0
-            } else {
-                f64::from(fresh) / f64::from(two_sided)
-            },
+            fresh_share: if two_sided == 0 { 0.0 } else { f64::from(fresh) / f64::from(two_sided) },
         }
     }
 }

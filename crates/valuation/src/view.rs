@@ -174,12 +174,9 @@ impl Line<'_> {
     #[must_use]
     pub const fn greeks(&self) -> Option<UnitGreeks> {
         match self {
-            Self::Underlying(_) => Some(UnitGreeks {
-                delta: 1.0,
-                gamma: 0.0,
-                vega: 0.0,
-                theta: 0.0,
-            }),
+            Self::Underlying(_) => {
+                Some(UnitGreeks { delta: 1.0, gamma: 0.0, vega: 0.0, theta: 0.0 })
+            }
             Self::Option(line, _) => line.greeks,
         }
     }
@@ -189,10 +186,7 @@ impl MarketView {
     /// The line of an instrument, if this product has it.
     #[must_use]
     pub fn line(&self, con_id: ConId) -> Option<Line<'_>> {
-        if let Ok(index) = self
-            .underlyings
-            .binary_search_by_key(&con_id, |line| line.con_id)
-        {
+        if let Ok(index) = self.underlyings.binary_search_by_key(&con_id, |line| line.con_id) {
             return Some(Line::Underlying(&self.underlyings[index]));
         }
         let mut chains = self.chains.values();

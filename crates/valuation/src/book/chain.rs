@@ -64,6 +64,8 @@ pub(super) struct Input {
     quoted_vol: f64,
     /// Of the own volatility.
     vega: f64,
+    /// The lines of the same right at the strikes next to its own.
+    beside: [Option<u32>; 2],
     /// Where it stands in the smile of this round.
     in_smile: Option<u32>,
 }
@@ -132,6 +134,7 @@ impl Chain {
             tick: instrument.tick.clone(),
             quoted_vol: f64::NAN,
             vega: 0.0,
+            beside: [None; 2],
             in_smile: None,
         };
         self.inputs.insert(at, input);
@@ -147,6 +150,14 @@ impl Chain {
             let line = &self.lines[at as usize];
             (line.strike, line.right, line.con_id)
         });
+        for right in [Right::Call, Right::Put] {
+            let of_right = order.iter().filter(|at| self.lines[**at as usize].right == right);
+            let column: Vec<u32> = of_right.copied().collect();
+            for (index, &at) in column.iter().enumerate() {
+                let below = index.checked_sub(1).map(|below| column[below]);
+                self.inputs[at as usize].beside = [below, column.get(index + 1).copied()];
+            }
+        }
         self.pairs.clear();
         for neighbours in order.windows(2) {
             let [call, put] = [neighbours[0], neighbours[1]].map(|at| &self.lines[at as usize]);
@@ -245,11 +256,9 @@ impl Chain {
     fn moved_since_computed(&mut self, now: Timestamp, settings: &BookSettings) -> bool {
         let (forward, discount) = (self.carry.forward(), self.carry.discount);
         let longest = Duration::from_secs(u64::from(settings.full_recompute_seconds));
-        let all = self
-            .computed
-            .is_none_or(|(time, old_forward, old_discount)| {
-                old_forward != forward || old_discount != discount || now.since(time) >= longest
-            });
+        let all = self.computed.is_none_or(|(time, old_forward, old_discount)| {
+            old_forward != forward || old_discount != discount || now.since(time) >= longest
+        });
         if all {
             self.computed = Some((now, forward, discount));
         }
@@ -276,16 +285,12 @@ impl Chain {
                 && let Some((bid, ask)) = line.quote.both()
             {
                 scratch.lanes.push(at as u32);
-                scratch
-                    .price
-                    .push(0.5 * (bid.to_f64() + ask.to_f64()) / discount);
+                scratch.price.push(0.5 * (bid.to_f64() + ask.to_f64()) / discount);
             }
         }
         self.fill_terms(scratch);
         scratch.solved.clear();
-        scratch
-            .solved
-            .resize(scratch.lanes.len(), Err(NoVol::NoPrice));
+        scratch.solved.resize(scratch.lanes.len(), Err(NoVol::NoPrice));
         let inputs = ImpliedInputs {
             undiscounted_price: &scratch.price,
             forward: &scratch.forward,
@@ -414,7 +419,7 @@ impl Chain {
             let of_forward = scratch.greeks.delta[lane] * self.carry.forward_error;
             let fair = FairValue {
                 price: scratch.greeks.price[lane].max(self.exercise_value(input)),
-                standard_error: of_vol.hypot(of_forward),
+                standard_error: of_vol.hypot(of_forward).max(self.common_error(input)),
                 vol: scratch.vol[lane],
             };
             let greeks = self.unit_greeks(&scratch.greeks, lane);
@@ -424,15 +429,24 @@ impl Chain {
         }
     }
 
+    /// The error that neighbouring quotes have in common: their makers share models and inventories,
+    /// so a smile can't average it out. Its own quote has no say in it.
+    fn common_error(&self, input: &Input) -> f64 {
+        let (mut sum, mut count) = (0.0, 0.0);
+        for at in input.beside.into_iter().flatten() {
+            if let Some((bid, ask)) = self.valid_quote(at) {
+                sum += 0.5 * (ask - bid);
+                count += 1.0;
+            }
+        }
+        if count == 0.0 { 0.0 } else { HALF_SPREAD_TO_DEVIATION * sum / count }
+    }
+
     /// What exercise pays now; zero for what can't be exercised now.
     fn exercise_value(&self, input: &Input) -> f64 {
         let spot = self.carry.forward() / self.carry.ratio;
         let sign = if input.is_call { 1.0 } else { -1.0 };
-        if input.american {
-            (sign * (spot - input.strike)).max(0.0)
-        } else {
-            0.0
-        }
+        if input.american { (sign * (spot - input.strike)).max(0.0) } else { 0.0 }
     }
 
     fn vol_next_to_the_money(&self) -> Option<f64> {
@@ -470,10 +484,7 @@ impl Chain {
             return DataState::Stale;
         }
         let error = line.fair.map_or(0.0, |fair| fair.standard_error);
-        let model = line
-            .fair
-            .map(|fair| fair.price)
-            .or_else(|| self.value_at_quoted_vol(input));
+        let model = line.fair.map(|fair| fair.price).or_else(|| self.value_at_quoted_vol(input));
         let tick = input.tick.increment(ask).to_f64();
         let (bid, ask): (f64, f64) = (bid.to_f64(), ask.to_f64());
         let tolerance = (settings.fresh_standard_errors * error)
@@ -494,23 +505,17 @@ impl Chain {
             years: self.years,
             vol: input.quoted_vol,
             discount: self.carry.discount,
-            kind: if input.is_call {
-                OptionKind::Call
-            } else {
-                OptionKind::Put
-            },
+            kind: if input.is_call { OptionKind::Call } else { OptionKind::Put },
         };
         let greeks = contract.price_and_greeks().ok()?;
         Some(greeks.price.max(self.exercise_value(input)))
     }
 
-    /// Bid and ask of a line as floats, when it may enter parity.
-    pub(super) fn parity_quote(&self, at: u32) -> Option<(f64, f64)> {
+    /// Bid and ask of a line as floats, when it is two-sided and valid.
+    pub(super) fn valid_quote(&self, at: u32) -> Option<(f64, f64)> {
         let both = self.lines[at as usize].quote.both()?;
         let (bid, ask): (Price, Price) = both;
-        self.inputs[at as usize]
-            .valid
-            .then(|| (bid.to_f64(), ask.to_f64()))
+        self.inputs[at as usize].valid.then(|| (bid.to_f64(), ask.to_f64()))
     }
 }
 
@@ -523,8 +528,5 @@ fn fill_greeks(scratch: &mut Scratch) {
         discount: &scratch.discount,
         is_call: &scratch.is_call,
     };
-    scratch
-        .greeks
-        .fill(&inputs)
-        .expect("columns are filled lane by lane");
+    scratch.greeks.fill(&inputs).expect("columns are filled lane by lane");
 }

@@ -137,7 +137,7 @@ fn fit(chain: &Chain, settings: &BookSettings, scratch: &mut Scratch) -> Option<
         column.clear();
     }
     for &(call, put) in &chain.pairs {
-        if let (Some(of_call), Some(of_put)) = (chain.parity_quote(call), chain.parity_quote(put)) {
+        if let (Some(of_call), Some(of_put)) = (chain.valid_quote(call), chain.valid_quote(put)) {
             strike.push(chain.inputs[call as usize].strike);
             call_bid.push(of_call.0);
             call_ask.push(of_call.1);
@@ -145,13 +145,7 @@ fn fit(chain: &Chain, settings: &BookSettings, scratch: &mut Scratch) -> Option<
             put_ask.push(of_put.1);
         }
     }
-    let inputs = ParityInputs {
-        strike,
-        call_bid,
-        call_ask,
-        put_bid,
-        put_ask,
-    };
+    let inputs = ParityInputs { strike, call_bid, call_ask, put_bid, put_ask };
     let parity = ParitySettings {
         years: chain.years,
         rate_guess: settings.rate_guess,

@@ -24,14 +24,7 @@ pub(super) struct RealisedVol {
 
 impl RealisedVol {
     pub(super) const fn new(decay: f64, minutes_per_year: f64) -> Self {
-        Self {
-            decay,
-            minutes_per_year,
-            last: None,
-            squares: 0.0,
-            weights: 0.0,
-            returns: 0,
-        }
+        Self { decay, minutes_per_year, last: None, squares: 0.0, weights: 0.0, returns: 0 }
     }
 
     /// Takes the mid of the moment; the first one of each minute counts.

@@ -45,7 +45,7 @@ impl Default for BookSettings {
             parity_refit_seconds: 5,
             full_recompute_seconds: 60,
             smile_roughness: 1.0,
-            fresh_standard_errors: 3.0,
+            fresh_standard_errors: 2.0,
             fresh_ticks: 0.5,
             fresh_half_spreads: 0.5,
             realised_decay: 0.97,
@@ -74,6 +74,20 @@ pub struct RefusalCounts {
 }
 
 impl RefusalCounts {
+    /// The counts of two lives of a book together.
+    #[must_use]
+    pub const fn plus(&self, later: &Self) -> Self {
+        Self {
+            no_price: self.no_price + later.no_price,
+            below_intrinsic: self.below_intrinsic + later.below_intrinsic,
+            above_cap: self.above_cap + later.above_cap,
+            expired: self.expired + later.expired,
+            not_finite: self.not_finite + later.not_finite,
+            not_positive: self.not_positive + later.not_positive,
+            no_forward: self.no_forward + later.no_forward,
+        }
+    }
+
     pub(super) fn count(&mut self, reason: NoVol) {
         let counter = match reason {
             NoVol::NoPrice => &mut self.no_price,
@@ -106,4 +120,21 @@ pub struct BookCounts {
     pub fresh_with_own_vol: u64,
     /// Views published.
     pub views: u64,
+}
+
+impl BookCounts {
+    /// The counts of two lives of a book together.
+    #[must_use]
+    pub const fn plus(&self, later: &Self) -> Self {
+        Self {
+            quotes_seen: self.quotes_seen + later.quotes_seen,
+            unknown_lines: self.unknown_lines + later.unknown_lines,
+            two_sided: self.two_sided + later.two_sided,
+            implied_vols_solved: self.implied_vols_solved + later.implied_vols_solved,
+            refusals: self.refusals.plus(&later.refusals),
+            fresh: self.fresh + later.fresh,
+            fresh_with_own_vol: self.fresh_with_own_vol + later.fresh_with_own_vol,
+            views: self.views + later.views,
+        }
+    }
 }

@@ -53,17 +53,11 @@ fn option(id: u32, right: Right, strike: u32, days: u32) -> Instrument {
 /// 2000 further up.
 fn catalog() -> Catalog {
     let mut catalog = Catalog::default();
-    catalog
-        .insert(instrument(1, InstrumentKind::Stock))
-        .unwrap();
+    catalog.insert(instrument(1, InstrumentKind::Stock)).unwrap();
     for (base, days) in [(1000, 30), (3000, 60)] {
         for strike in STRIKES.step_by(2) {
-            catalog
-                .insert(option(base + strike, Right::Call, strike, days))
-                .unwrap();
-            catalog
-                .insert(option(base + 1000 + strike, Right::Put, strike, days))
-                .unwrap();
+            catalog.insert(option(base + strike, Right::Call, strike, days)).unwrap();
+            catalog.insert(option(base + 1000 + strike, Right::Put, strike, days)).unwrap();
         }
     }
     catalog
@@ -75,18 +69,9 @@ fn true_vol(strike: f64, spot: f64) -> f64 {
 }
 
 fn quote(mid: f64, half_spread: f64, time: Timestamp) -> LineUpdate {
-    let level = |price: f64| {
-        Some(Level {
-            price: Price::from_f64(price).unwrap(),
-            size: 10,
-        })
-    };
+    let level = |price: f64| Some(Level { price: Price::from_f64(price).unwrap(), size: 10 });
     LineUpdate {
-        quote: Quote {
-            bid: level(mid - half_spread),
-            ask: level(mid + half_spread),
-            time,
-        },
+        quote: Quote { bid: level(mid - half_spread), ask: level(mid + half_spread), time },
         two_sided_valid: true,
         live: true,
     }
@@ -101,11 +86,7 @@ fn value(terms: &OptionTerms, spot: f64, now: Timestamp) -> f64 {
         years,
         vol: true_vol(strike, 100.0),
         discount: libm::exp(-RATE * years),
-        kind: if terms.right == Right::Call {
-            OptionKind::Call
-        } else {
-            OptionKind::Put
-        },
+        kind: if terms.right == Right::Call { OptionKind::Call } else { OptionKind::Put },
     };
     contract.price_and_greeks().unwrap().price
 }
@@ -149,11 +130,7 @@ fn a_priced_chain_gives_its_volatilities_and_forward_back() {
     assert_eq!(view.chains.len(), 2);
     for chain in view.chains.values() {
         let growth = libm::exp((RATE - YIELD) * chain.years);
-        assert!(
-            (chain.forward / (100.0 * growth) - 1.0).abs() < 2e-4,
-            "{}",
-            chain.forward
-        );
+        assert!((chain.forward / (100.0 * growth) - 1.0).abs() < 2e-4, "{}", chain.forward);
         assert!((chain.at_the_money_vol.unwrap() - 0.22).abs() < 0.005);
         for line in chain
             .lines
@@ -173,10 +150,7 @@ fn a_priced_chain_gives_its_volatilities_and_forward_back() {
     assert!(call.gamma > 0.0 && call.vega > 0.0 && call.theta < 0.0);
     let counts = book.counts();
     assert_eq!(counts.quotes_seen, 85);
-    assert!(
-        counts.fresh_with_own_vol * 10 >= counts.fresh * 9 && counts.fresh > 60,
-        "{counts:?}"
-    );
+    assert!(counts.fresh_with_own_vol * 10 >= counts.fresh * 9 && counts.fresh > 60, "{counts:?}");
     assert!(view.regime.fresh_share > 0.9);
 }
 
@@ -213,20 +187,10 @@ fn only_changed_expiries_are_published_anew() {
     assert!(book.recompute(START).is_none());
     let line = book.line_index(ConId(1096)).unwrap();
     let again = near(&before, 1096).quote;
-    book.on_quotes(&[(
-        line,
-        LineUpdate {
-            quote: again,
-            two_sided_valid: true,
-            live: true,
-        },
-    )]);
+    book.on_quotes(&[(line, LineUpdate { quote: again, two_sided_valid: true, live: true })]);
     let after = book.recompute(START).unwrap();
-    let same: Vec<bool> = before
-        .chains
-        .iter()
-        .map(|(key, chain)| Arc::ptr_eq(chain, &after.chains[key]))
-        .collect();
+    let same: Vec<bool> =
+        before.chains.iter().map(|(key, chain)| Arc::ptr_eq(chain, &after.chains[key])).collect();
     assert_eq!(same, [false, true]);
     assert!(after.version > before.version);
 }
@@ -236,19 +200,9 @@ fn states_follow_what_the_feed_says() {
     let (_, mut book, before) = running();
     let update = |book: &PricingBook, id, two_sided_valid, live| {
         let quote = near(&before, id).quote;
-        (
-            book.line_index(ConId(id)).unwrap(),
-            LineUpdate {
-                quote,
-                two_sided_valid,
-                live,
-            },
-        )
+        (book.line_index(ConId(id)).unwrap(), LineUpdate { quote, two_sided_valid, live })
     };
-    let updates = [
-        update(&book, 1100, false, true),
-        update(&book, 1102, true, false),
-    ];
+    let updates = [update(&book, 1100, false, true), update(&book, 1102, true, false)];
     book.on_quotes(&updates);
     let after = book.recompute(START).unwrap();
     assert_eq!(near(&after, 1100).state, DataState::Flawed);
@@ -259,9 +213,7 @@ fn states_follow_what_the_feed_says() {
 #[test]
 fn a_lone_option_is_judged_by_its_own_volatility() {
     let mut catalog = Catalog::default();
-    catalog
-        .insert(instrument(1, InstrumentKind::Stock))
-        .unwrap();
+    catalog.insert(instrument(1, InstrumentKind::Stock)).unwrap();
     catalog.insert(option(1100, Right::Call, 100, 30)).unwrap();
     let mut book = PricingBook::new("TEST", &catalog, BookSettings::default());
     book.on_quotes(&market(&catalog, &book, 100.0, START));
@@ -270,10 +222,7 @@ fn a_lone_option_is_judged_by_its_own_volatility() {
     assert_eq!((line.state, line.fair), (DataState::Fresh, None));
     let stock = book.line_index(ConId(1)).unwrap();
     book.on_quotes(&[(stock, quote(104.0, 0.005, START))]);
-    assert_eq!(
-        near(&book.recompute(START).unwrap(), 1100).state,
-        DataState::Stale
-    );
+    assert_eq!(near(&book.recompute(START).unwrap(), 1100).state, DataState::Stale);
 }
 
 #[test]
@@ -287,15 +236,9 @@ fn expired_lines_vanish_and_their_quotes_are_counted() {
     assert_eq!(book.counts().unknown_lines, 42);
     let listed = option(9000, Right::Call, 101, 60);
     let line = book.add_instrument(&listed);
-    assert_eq!(
-        (book.line_index(ConId(9000)), book.add_instrument(&listed)),
-        (line, line)
-    );
+    assert_eq!((book.line_index(ConId(9000)), book.add_instrument(&listed)), (line, line));
     let now = last_trade(30).plus(Duration::from_secs(1));
-    assert_eq!(
-        near(&book.recompute(now).unwrap(), 9000).state,
-        DataState::NotLive
-    );
+    assert_eq!(near(&book.recompute(now).unwrap(), 9000).state, DataState::NotLive);
 }
 
 #[test]
@@ -305,16 +248,9 @@ fn a_restored_book_shows_the_old_numbers_as_stale_and_recovers() {
     book.restore_from(&before);
     let warm = book.recompute(START).unwrap();
     assert!(warm.version > before.version);
-    assert_eq!(
-        near(&warm, 1100).implied_vol,
-        near(&before, 1100).implied_vol
-    );
+    assert_eq!(near(&warm, 1100).implied_vol, near(&before, 1100).implied_vol);
     let states = |view: &MarketView| {
-        view.chains
-            .values()
-            .flat_map(|c| &c.lines)
-            .filter(|l| l.state == DataState::Fresh)
-            .count()
+        view.chains.values().flat_map(|c| &c.lines).filter(|l| l.state == DataState::Fresh).count()
     };
     assert_eq!(states(&warm), 0);
     book.on_quotes(&market(&catalog, &book, 100.0, START));
@@ -330,9 +266,7 @@ fn the_future_is_the_forward_of_its_options() {
         settlement: Settlement::Cash,
         fixing: Fixing::Am,
     };
-    catalog
-        .insert(instrument(1, InstrumentKind::Future(future)))
-        .unwrap();
+    catalog.insert(instrument(1, InstrumentKind::Future(future))).unwrap();
     for strike in STRIKES.step_by(2) {
         for (base, right) in [(1000, Right::Call), (2000, Right::Put)] {
             let mut one = option(base + strike, right, strike, 30);
