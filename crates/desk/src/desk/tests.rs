@@ -1,0 +1,8 @@
+//! The desk against its table, against named incidents, and against a small broker that holds the
+//! truth while links break, reports repeat and the process dies.
+
+mod broker;
+mod incidents;
+mod property;
+mod table;
+mod world;
