@@ -29,6 +29,9 @@
 //! | modify asked | deny | deny | modify | deny | deny | deny | deny | deny | deny |
 //! | modified, modify rejected | note | note | note | note | note | = | note | note | = |
 //! | second permanent id | in every state: cancel all, alarm |||||||||
+//!
+//! An end other than filled that is heard before the link is reconciled waits for the
+//! reconciliation, because executions before it may have been lost.
 
 use serde::{Deserialize, Serialize};
 

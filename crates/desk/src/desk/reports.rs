@@ -352,6 +352,11 @@ impl Desk {
                 perm_id,
                 end,
             } => match self.state.locate(order_id, Some(perm_id), "") {
+                // Executions before it may have been lost with the link: its reservation stays
+                // until a reconciliation has brought them.
+                Some(_) if !self.is_ready() && end != EndState::Filled => {
+                    self.request_reconcile("an order ended before the link was reconciled");
+                }
                 Some(order_id) => {
                     let news = News {
                         end: Some(end),
