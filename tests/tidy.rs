@@ -17,6 +17,8 @@ mod edges;
 mod journal_kinds;
 #[path = "tidy/layout.rs"]
 mod layout;
+#[path = "tidy/metric_use.rs"]
+mod metric_use;
 #[path = "tidy/queries.rs"]
 mod queries;
 #[path = "tidy/syntax.rs"]

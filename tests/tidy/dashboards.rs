@@ -165,6 +165,7 @@ fn alert_rules_ask_for_declared_metrics() {
 
 fn sample_metrics() -> Vec<Metric> {
     let metric = |name: &str, kind: &str| Metric {
+        constant: name.to_uppercase(),
         name: name.into(),
         kind: kind.into(),
         unit: "count".into(),

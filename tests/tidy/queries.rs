@@ -55,7 +55,7 @@ pub fn uses(query: &str) -> Vec<Use> {
             }
             '[' => rest = after(rest, ']'),
             // A variable, or a number with its unit.
-            '$' | '0'..='9' => rest = &rest[1..].trim_start_matches(is_word),
+            '$' | '0'..='9' => rest = rest[1..].trim_start_matches(is_word),
             _ if is_word(next) => {
                 let end = rest.find(|sign| !is_word(sign)).unwrap_or(rest.len());
                 let name = &rest[..end];

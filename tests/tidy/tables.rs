@@ -8,6 +8,8 @@ use proc_macro2::TokenTree;
 /// One metric as the registry declares it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
+    /// The name in the code.
+    pub constant: String,
     pub name: String,
     /// `counter`, `gauge` or `histogram`.
     pub kind: String,
@@ -39,6 +41,7 @@ fn metric(row: &[TokenTree]) -> Option<Metric> {
     };
     let labels: Vec<TokenTree> = group(columns.get(4)?, 0)?.into_iter().collect();
     Some(Metric {
+        constant: word(columns[0], 0)?,
         name: string(columns[1], 0)?,
         kind: kind.to_owned(),
         unit: word(columns[3], 0)?.to_lowercase(),

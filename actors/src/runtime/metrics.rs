@@ -80,6 +80,56 @@ table! {
         "faults injected";
     WATCHDOG_TRIPS, "optionsib_watchdog_trips_total", COUNTER, Count, ["cause"],
         "halts tripped by the watchdog thread";
+    ORDERS, "optionsib_orders_total", COUNTER, Count, ["event"],
+        "steps of orders: sent, acknowledged, filled, canceled, rejected, unknown and more";
+    FILLS, "optionsib_fills_total", COUNTER, Count, [],
+        "executions booked";
+    INTENTS, "optionsib_intents_total", COUNTER, Count, ["outcome"],
+        "intents judged: approved or denied";
+    DENIALS, "optionsib_denials_total", COUNTER, Count, ["code"],
+        "intents denied, by code";
+    OPEN_ORDERS, "optionsib_open_orders", GAUGE, Count, [],
+        "orders that are not in an end state";
+    UNKNOWN_ORDERS, "optionsib_unknown_orders", GAUGE, Count, [],
+        "orders sent whose fate is not known";
+    OPEN_POSITIONS, "optionsib_open_positions", GAUGE, Count, [],
+        "instruments held";
+    PNL, "optionsib_pnl_dollars", GAUGE, Count, ["component"],
+        "realised, unrealised, fees or cash, in dollars";
+    LIMIT_USED, "optionsib_limit_used_ratio", GAUGE, Count, ["limit"],
+        "worst case over the bound of each limit: 1 is at the bound";
+    TRADING_STATE, "optionsib_trading_state", GAUGE, Count, [],
+        "strictest state: 0 active, 1 reduce only, 2 halted";
+    LINK_STATE, "optionsib_link_state", GAUGE, Count, [],
+        "broker link: 0 down up to 4 ready, 5 degraded, 6 needs a person";
+    READY, "optionsib_ready", GAUGE, Count, [],
+        "1 while the node may trade";
+    HALTS, "optionsib_halts_total", COUNTER, Count, [],
+        "halts tripped, by whomever";
+    RECONCILIATIONS, "optionsib_reconciliations_total", COUNTER, Count, ["outcome"],
+        "reconciliations ended: balanced, unresolved or incomplete";
+    VIOLATIONS, "optionsib_violations_total", COUNTER, Count, ["invariant"],
+        "promises found broken by the auditor";
+    CHECKS, "optionsib_checks_total", COUNTER, Count, ["invariant"],
+        "evaluations by the auditor";
+    JOURNAL_DURABLE, "optionsib_journal_durable_seq", GAUGE, Count, [],
+        "last record that is on disk";
+    JOURNAL_WAITING, "optionsib_journal_waiting_records", GAUGE, Count, [],
+        "records that are not durable";
+    JOURNAL_SYNC, "optionsib_journal_sync_seconds", SECONDS, Seconds, [],
+        "time to make a batch durable";
+    SNAPSHOT, "optionsib_snapshot_seq", GAUGE, Count, [],
+        "last record that a snapshot contains";
+    QUOTES, "optionsib_quotes_total", COUNTER, Count, ["product"],
+        "quotes taken from the feed";
+    QUOTE_FLAWS, "optionsib_quote_flaws_total", COUNTER, Count, ["product", "flaw"],
+        "quotes that a quality gate stopped";
+    IMPLIED_VOLS, "optionsib_implied_vols_total", COUNTER, Count, ["product"],
+        "implied vols solved";
+    VIEW_AGE, "optionsib_view_age_seconds", GAUGE, Seconds, ["product"],
+        "age of the published market view";
+    BUILD, "optionsib_build_info", GAUGE, Count, ["version", "environment"],
+        "1: the running build";
 }
 
 impl Metric {
