@@ -52,6 +52,8 @@ fn findings(file: &File) -> Vec<String> {
         let comment = line.split_once("//").map_or("", |(_, comment)| comment);
         // The row of a table can't be broken.
         let table_row = comment.trim_start_matches(['/', '!', ' ']).starts_with("| ");
+        // The row of a table can't be broken.
+        let table_row = comment.trim_start_matches(['/', '!', ' ']).starts_with("| ");
         if file.is_rust() && PUT_OFF.iter().any(|word| comment.contains(word)) {
             find(Some(number), "work put off in a comment; do it or open an issue".into());
         }
