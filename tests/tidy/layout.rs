@@ -46,14 +46,12 @@ fn findings(file: &File) -> Vec<String> {
     }
     let code = file.is_rust() || file.path.ends_with(".py") || file.path == ".ci/run";
     for (number, line) in file.text.lines().enumerate() {
-        if code && !table_row && line.chars().count() > COLUMNS_MAX {
-            find(Some(number), format!("over {COLUMNS_MAX} columns; break the line"));
-        }
         let comment = line.split_once("//").map_or("", |(_, comment)| comment);
         // The row of a table can't be broken.
         let table_row = comment.trim_start_matches(['/', '!', ' ']).starts_with("| ");
-        // The row of a table can't be broken.
-        let table_row = comment.trim_start_matches(['/', '!', ' ']).starts_with("| ");
+        if code && !table_row && line.chars().count() > COLUMNS_MAX {
+            find(Some(number), format!("over {COLUMNS_MAX} columns; break the line"));
+        }
         if file.is_rust() && PUT_OFF.iter().any(|word| comment.contains(word)) {
             find(Some(number), "work put off in a comment; do it or open an issue".into());
         }
