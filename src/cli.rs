@@ -1,0 +1,331 @@
+//! The command line: every command with its flags, as one table of types.
+//!
+//! Parsing only: what a flag means in the world (addresses, folders, dates of recorded data) is
+//! checked by the command that uses it.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use market::time::Date;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where a node listens unless told otherwise.
+pub const DEFAULT_API: &str = "127.0.0.1:7400";
+/// Where a node keeps its state unless told otherwise.
+pub const DEFAULT_STATE: &str = "./state";
+
+/// A self-healing trading node for listed options.
+///
+/// `optionsib run` starts the node on a simulated market, no account and no data needed. Then, in a
+/// second terminal: `optionsib status`, `optionsib tree`, `optionsib chaos kill desk`.
+///
+/// Exit codes: 0 done, 2 wrong usage, 69 node not reachable, 70 internal error or halted on error,
+/// 78 wrong configuration.
+#[derive(Parser, Debug, PartialEq)]
+#[command(name = "optionsib", version, propagate_version = true)]
+pub struct Cli {
+    /// How results are shown.
+    #[command(flatten)]
+    pub output: Output,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How results are shown.
+#[derive(Args, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// Print results (and errors) as JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print no progress and no remarks, only results and errors.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug, PartialEq)]
+pub enum Command {
+    /// Start the node and trade until Ctrl-C
+    ///
+    /// By default on the built-in simulated market. On Ctrl-C or SIGTERM it stops taking new orders,
+    /// waits for those under way, writes a snapshot and exits 0.
+    Run(RunArgs),
+    /// Trade a recorded day in virtual time and print the day report
+    ///
+    /// The same tree of roles as `run`, deterministic: the same data, seed and strategies give the
+    /// same state hash.
+    Replay(ReplayArgs),
+    /// Show whether the running node is ready, trading and in agreement with its broker
+    Status(ClientArgs),
+    /// Show every role of the running node: status, restarts, queue
+    Tree(ClientArgs),
+    /// Show the positions of the running node, per strategy
+    Positions(ClientArgs),
+    /// Show the orders of the running node
+    Orders(ClientArgs),
+    /// Stop all new orders now and cancel the working ones; holds until `resume`
+    ///
+    /// Never asks. Tries the node's API, then its Unix socket, then writes the file `HALT` into the
+    /// state folder, which halts the node within a second, or at its next start.
+    Halt(HaltArgs),
+    /// Release a halt
+    Resume(ResumeArgs),
+    /// Inject faults into the running node (paper trading only)
+    #[command(subcommand)]
+    Chaos(ChaosCommand),
+    /// Read the journal on disk
+    #[command(subcommand)]
+    Journal(JournalCommand),
+    /// List or make snapshots
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
+    /// Check the invariants on the journal of a state folder
+    Audit(AuditArgs),
+}
+
+/// The environments that are configured in `config/environment/`.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Environment {
+    /// The built-in market, this machine only.
+    Dev,
+    /// A paper account.
+    Paper,
+    /// Real money.
+    Live,
+}
+
+impl Environment {
+    /// Its name in files, records and on screen.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Paper => "paper",
+            Self::Live => "live",
+        }
+    }
+}
+
+/// The state folder.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct StateArgs {
+    /// The folder with the node's journal and snapshots
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE)]
+    pub state: PathBuf,
+}
+
+/// How to reach a running node.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct ClientArgs {
+    /// Address of the running node
+    #[arg(long, value_name = "ADDR", default_value = DEFAULT_API)]
+    pub api: String,
+    /// State folder of the running node: its token is read there
+    #[command(flatten)]
+    pub state: StateArgs,
+}
+
+/// Flags of `run`.
+#[derive(Args, Clone, Debug, PartialEq)]
+pub struct RunArgs {
+    /// Which file of config/environment/ applies on top of main.yaml
+    #[arg(long, value_enum, default_value = "dev")]
+    pub environment: Environment,
+    /// The state folder.
+    #[command(flatten)]
+    pub state: StateArgs,
+    /// Where to listen for commands and metrics (this machine only) [default: as configured]
+    #[arg(long, value_name = "ADDR")]
+    pub api: Option<SocketAddr>,
+    /// How many seconds of market time pass per second
+    #[arg(long, value_name = "X", value_parser = speed)]
+    pub speed: Option<f64>,
+    /// Seed of the built-in market, when its state folder is new
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// The folder with main.yaml, environment/ and strategies/
+    #[arg(long, value_name = "DIR", default_value = "config")]
+    pub config: PathBuf,
+}
+
+/// Flags of `replay`.
+#[derive(Args, Clone, Debug, PartialEq)]
+pub struct ReplayArgs {
+    /// Folder with recorded data in LEAN's format
+    pub data: PathBuf,
+    /// The trading day, such as 2020-01-06
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = Date::parse)]
+    pub date: Date,
+    /// Root symbol, where the folder has several
+    #[arg(long, value_name = "SYM")]
+    pub underlying: Option<String>,
+    /// Seed of everything random (latencies, assignment)
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Inject faults and whole-node crashes, drawn from this seed
+    #[arg(long, value_name = "SEED")]
+    pub chaos: Option<u64>,
+    /// Play the day so many times in a row
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub loops: u32,
+    /// Write the journal to this folder [default: in memory]
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Write every fill, fee and lifecycle event to this JSON file
+    #[arg(long, value_name = "FILE")]
+    pub fills: Option<PathBuf>,
+    /// The strategies to run, by file name without .json [default: those of the underlying]
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub strategies: Option<Vec<String>>,
+    /// Skip and count broken rows instead of stopping at the first
+    #[arg(long)]
+    pub skip_bad_rows: bool,
+    /// The folder with main.yaml, environment/ and strategies/
+    #[arg(long, value_name = "DIR", default_value = "config")]
+    pub config: PathBuf,
+}
+
+/// Flags of `halt`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct HaltArgs {
+    /// Why, for the journal and for whoever resumes
+    #[arg(long, value_parser = reason)]
+    pub reason: String,
+    /// The node.
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+/// Flags of `resume`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct ResumeArgs {
+    /// Yes, trade again
+    #[arg(long)]
+    pub yes: bool,
+    /// The node.
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+/// The faults.
+#[derive(Subcommand, Debug, PartialEq)]
+pub enum ChaosCommand {
+    /// Kill a role now; its supervisor brings it back
+    Kill {
+        /// The role as `optionsib tree` names it, such as desk or strategy/gamma_scalper_sim
+        role: String,
+        /// The node.
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Delay every message of a role for a while
+    Delay {
+        /// The role as `optionsib tree` names it
+        role: String,
+        /// How long each message is held, such as 200ms
+        #[arg(value_parser = duration)]
+        delay: Duration,
+        /// When the fault ends by itself, such as 10s
+        #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+        lasting: Duration,
+        /// The node.
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Show the faults that are armed
+    List {
+        /// The node.
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// End all faults
+    Clear {
+        /// The node.
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+}
+
+/// Readers of the journal.
+#[derive(Subcommand, Debug, PartialEq)]
+pub enum JournalCommand {
+    /// Check every byte: no gap, no damage, the chain of hashes whole
+    Verify {
+        /// The state folder.
+        #[command(flatten)]
+        state: StateArgs,
+    },
+    /// Print the records, one a line
+    Show {
+        /// The first record
+        #[arg(long, value_name = "SEQ", default_value_t = 1)]
+        from: u64,
+        /// The state folder.
+        #[command(flatten)]
+        state: StateArgs,
+    },
+}
+
+/// Snapshots.
+#[derive(Subcommand, Debug, PartialEq)]
+pub enum SnapshotCommand {
+    /// List the snapshots that are kept
+    List {
+        /// The node, if it runs.
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Have the running node write one now
+    Create {
+        /// The node.
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+}
+
+/// Flags of `audit`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct AuditArgs {
+    /// The state folder
+    #[arg(value_name = "STATE")]
+    pub state: PathBuf,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let allowed = "write a number from 0.1 to 1000";
+    let speed: f64 = text.parse().map_err(|_| allowed.to_owned())?;
+    if (0.1..=1000.0).contains(&speed) { Ok(speed) } else { Err(allowed.to_owned()) }
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    let reason = text.trim();
+    // The socket and the HALT file take one line of at most a kilobyte.
+    if reason.is_empty() || reason.len() > 500 || reason.chars().any(char::is_control) {
+        return Err("write one line of 1 to 500 bytes".to_owned());
+    }
+    Ok(reason.to_owned())
+}
+
+/// Reads `200ms`, `10s`, `2m` or `1h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let fail = || format!("`{text}` is not a duration, write such as 200ms, 10s or 2m");
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| fail())?;
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(fail()),
+    };
+    number
+        .checked_mul(unit_ms)
+        .filter(|ms| (1..=86_400_000).contains(ms))
+        .map(Duration::from_millis)
+        .ok_or_else(|| format!("`{text}` is out of range, write 1ms to 24h"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+//! What each command line means, and which ones mean nothing.
+
+use super::*;
+use clap::CommandFactory;
+
+fn parse(line: &str) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(line.split(' '))
+}
+
+fn client() -> ClientArgs {
+    ClientArgs { api: DEFAULT_API.into(), state: state(DEFAULT_STATE) }
+}
+
+fn state(folder: &str) -> StateArgs {
+    StateArgs { state: folder.into() }
+}
+
+#[test]
+fn the_table_of_commands_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn each_command_line_means_what_the_manual_says() {
+    let run = |speed, seed, api: Option<&str>| {
+        Command::Run(RunArgs {
+            environment: Environment::Dev,
+            state: state(DEFAULT_STATE),
+            api: api.map(|api| api.parse().unwrap()),
+            speed,
+            seed,
+            config: "config".into(),
+        })
+    };
+    let table = [
+        ("optionsib run", run(None, None, None)),
+        (
+            "optionsib run --speed 10 --seed 7 --api [::1]:7401",
+            run(Some(10.0), Some(7), Some("[::1]:7401")),
+        ),
+        ("optionsib status", Command::Status(client())),
+        ("optionsib tree", Command::Tree(client())),
+        ("optionsib positions --api 127.0.0.1:7400", Command::Positions(client())),
+        ("optionsib orders --state ./state", Command::Orders(client())),
+        (
+            "optionsib halt --reason lunch",
+            Command::Halt(HaltArgs { reason: "lunch".into(), client: client() }),
+        ),
+        ("optionsib resume", Command::Resume(ResumeArgs { yes: false, client: client() })),
+        ("optionsib resume --yes", Command::Resume(ResumeArgs { yes: true, client: client() })),
+        (
+            "optionsib chaos kill desk",
+            Command::Chaos(ChaosCommand::Kill { role: "desk".into(), client: client() }),
+        ),
+        (
+            "optionsib chaos delay feed/SIM 200ms --for 10s",
+            Command::Chaos(ChaosCommand::Delay {
+                role: "feed/SIM".into(),
+                delay: Duration::from_millis(200),
+                lasting: Duration::from_secs(10),
+                client: client(),
+            }),
+        ),
+        ("optionsib chaos list", Command::Chaos(ChaosCommand::List { client: client() })),
+        ("optionsib chaos clear", Command::Chaos(ChaosCommand::Clear { client: client() })),
+        (
+            "optionsib journal verify --state /s",
+            Command::Journal(JournalCommand::Verify { state: state("/s") }),
+        ),
+        (
+            "optionsib journal show --from 12",
+            Command::Journal(JournalCommand::Show { from: 12, state: state(DEFAULT_STATE) }),
+        ),
+        ("optionsib snapshot list", Command::Snapshot(SnapshotCommand::List { client: client() })),
+        (
+            "optionsib snapshot create",
+            Command::Snapshot(SnapshotCommand::Create { client: client() }),
+        ),
+        ("optionsib audit /s", Command::Audit(AuditArgs { state: "/s".into() })),
+    ];
+    for (line, meant) in table {
+        assert_eq!(parse(line).unwrap().command, meant, "{line}");
+    }
+}
+
+#[test]
+fn a_replay_names_its_day_its_seeds_and_its_strategies() {
+    let line = "optionsib replay data --date 2020-01-06 --underlying ES --seed 3 --chaos 7 --loops 2 \
+                --state s --json --fills f.json --strategies a,b --skip-bad-rows";
+    let cli = parse(line).unwrap();
+    assert!(cli.output.json);
+    let Command::Replay(replay) = cli.command else { panic!("{:?}", cli.command) };
+    assert_eq!(replay.date, Date::new(2020, 1, 6).unwrap());
+    assert_eq!((replay.seed, replay.chaos, replay.loops), (3, Some(7), 2));
+    assert_eq!(replay.strategies, Some(vec!["a".to_owned(), "b".to_owned()]));
+    assert_eq!(replay.fills, Some("f.json".into()));
+    assert!(replay.skip_bad_rows);
+}
+
+#[test]
+fn json_and_quiet_stand_before_or_after_the_command() {
+    for line in ["optionsib --json --quiet status", "optionsib status --json -q"] {
+        assert_eq!(parse(line).unwrap().output, Output { json: true, quiet: true }, "{line}");
+    }
+}
+
+#[test]
+fn what_can_not_be_meant_is_refused_with_exit_code_two() {
+    for line in [
+        "optionsib",
+        "optionsib fly",
+        "optionsib run --environment prod",
+        "optionsib run --speed 0",
+        "optionsib run --speed NaN",
+        "optionsib run --api everywhere",
+        "optionsib replay data",
+        "optionsib replay data --date 2020-02-30",
+        "optionsib replay data --date 2020-01-06 --loops 0",
+        "optionsib halt",
+        "optionsib halt --reason ",
+        "optionsib chaos delay desk 200 --for 10s",
+        "optionsib chaos delay desk 200ms",
+        "optionsib chaos delay desk 0ms --for 10s",
+        "optionsib chaos delay desk 200ms --for 25h",
+        "optionsib journal show --from -1",
+        "optionsib audit",
+    ] {
+        let error = parse(line).expect_err(line);
+        assert_eq!(error.exit_code(), 2, "{line}");
+    }
+}

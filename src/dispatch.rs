@@ -1,0 +1,151 @@
+//! From a parsed command line to an exit code: each command in a few lines, its result printed as
+//! people or programs want it.
+
+use crate::api::{Cleared, DelayRequest, KillRequest, Killed, ResumeRequest};
+use crate::cli::{ChaosCommand, Cli, ClientArgs, Command, JournalCommand, Output, SnapshotCommand};
+use crate::client::Client;
+use crate::configuration::{Configuration, Source};
+use crate::control::{FaultView, Resumed, SnapshotView};
+use crate::failure::Failure;
+use crate::halting::{self, Way};
+use crate::state_tools;
+use crate::terminal::{self, Paint};
+use clap::Parser;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Runs the command of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; clap knows which stream each belongs to. A reader that
+            // has gone away changes nothing about the code.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match dispatch(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(cli.output.json),
+    }
+}
+
+fn dispatch(cli: &Cli) -> Result<(), Failure> {
+    let output = cli.output;
+    match &cli.command {
+        Command::Run(args) => {
+            let source =
+                Source { folder: &args.config, environment: args.environment, strategies: None };
+            Configuration::load(&source)?;
+            Err(Failure::internal("this build has no node to run"))
+        }
+        Command::Replay(_) => Err(Failure::internal("this build has no node to replay with")),
+        Command::Status(client) => view(client, output, "/status", terminal::status),
+        Command::Tree(client) => {
+            view(client, output, "/tree", |rows: &Vec<_>, paint| terminal::tree(rows, paint))
+        }
+        Command::Positions(client) => view(client, output, "/positions", |rows: &Vec<_>, paint| {
+            terminal::positions(rows, paint)
+        }),
+        Command::Orders(client) => {
+            view(client, output, "/orders", |rows: &Vec<_>, paint| terminal::orders(rows, paint))
+        }
+        Command::Halt(args) => {
+            let report = halting::halt(args)?;
+            if output.json {
+                return terminal::print_json(&report);
+            }
+            if !output.quiet {
+                report.remarks.iter().for_each(|remark| eprintln!("{remark}"));
+            }
+            terminal::print(match report.way {
+                Way::Api => "halted: nothing new reaches the wire",
+                Way::Socket => "halted: the watchdog has tripped the latch",
+                Way::File => {
+                    "nobody acknowledged: the file HALT is written, it halts a running node within \
+                     a second and a stopped one at its next start"
+                }
+            })
+        }
+        Command::Resume(args) => {
+            if !args.yes {
+                return Err(Failure::usage("resume needs --yes")
+                    .because("the node trades again at once")
+                    .next("look at `optionsib status`, then `optionsib resume --yes`"));
+            }
+            let by = std::env::var("USER").unwrap_or_else(|_| "operator".to_owned());
+            let resumed: Resumed =
+                Client::new(&args.client).post("/resume", &ResumeRequest { by })?;
+            say(output, &resumed, "resumed")
+        }
+        Command::Chaos(command) => chaos(command, output),
+        Command::Journal(JournalCommand::Verify { state }) => {
+            state_tools::verify(&state.state, output)
+        }
+        Command::Journal(JournalCommand::Show { from, state }) => {
+            state_tools::show(&state.state, *from, output)
+        }
+        Command::Snapshot(SnapshotCommand::List { client }) => {
+            state_tools::snapshots(client, output)
+        }
+        Command::Snapshot(SnapshotCommand::Create { client }) => {
+            let made: SnapshotView = Client::new(client).post("/snapshots", &())?;
+            let text = format!("snapshot at seq {}, {} bytes", made.seq, made.bytes);
+            say(output, &made, &text)
+        }
+        Command::Audit(_) => Err(Failure::internal("this build has no auditor")),
+    }
+}
+
+fn chaos(command: &ChaosCommand, output: Output) -> Result<(), Failure> {
+    match command {
+        ChaosCommand::Kill { role, client } => {
+            let request = KillRequest { role: role.clone() };
+            let killed: Killed = Client::new(client).post("/chaos/kill", &request)?;
+            let text = format!("killed {}; `optionsib tree` shows it come back", killed.killed);
+            say(output, &killed, &text)
+        }
+        ChaosCommand::Delay { role, delay, lasting, client } => {
+            let (delay_ms, for_ms) = (milliseconds(*delay), milliseconds(*lasting));
+            let request = DelayRequest { role: role.clone(), delay_ms, for_ms };
+            let fault: FaultView = Client::new(client).post("/chaos/delay", &request)?;
+            let text = format!("{} of {} for {for_ms} ms", fault.fault, fault.role);
+            say(output, &fault, &text)
+        }
+        ChaosCommand::List { client } => {
+            view(client, output, "/faults", |rows: &Vec<_>, paint| terminal::faults(rows, paint))
+        }
+        ChaosCommand::Clear { client } => {
+            let cleared: Cleared = Client::new(client).post("/chaos/clear", &())?;
+            let text = format!("{} faults cleared", cleared.cleared);
+            say(output, &cleared, &text)
+        }
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Asks the node for a view and shows it.
+fn view<T: DeserializeOwned + Serialize>(
+    client: &ClientArgs,
+    output: Output,
+    path: &str,
+    table: impl Fn(&T, Paint) -> String,
+) -> Result<(), Failure> {
+    let view: T = Client::new(client).get(path)?;
+    if output.json {
+        terminal::print_json(&view)
+    } else {
+        terminal::print(&table(&view, Paint::for_stdout()))
+    }
+}
+
+fn say(output: Output, result: &impl Serialize, text: &str) -> Result<(), Failure> {
+    if output.json { terminal::print_json(result) } else { terminal::print(text) }
+}
