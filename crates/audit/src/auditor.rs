@@ -181,7 +181,10 @@ impl Auditor {
     /// Judges the wire events whose records have all been heard.
     fn release(&mut self) {
         let heard = self.checks.journal.last_seq();
-        while let Some(received) = self.waiting.pop_front_if(|first| first.durable_seq <= heard) {
+        while self.waiting.front().is_some_and(|first| first.durable_seq <= heard) {
+            let Some(received) = self.waiting.pop_front() else {
+                return;
+            };
             for check in self.checks.all() {
                 check.on_wire(&self.books, &received, &mut self.tally);
             }

@@ -26,6 +26,6 @@ pub mod wire;
 pub use auditor::Auditor;
 pub use offline::{OfflineError, audit_journal};
 pub use report::{AuditReport, Invariant, Violation};
-pub use settings::{AuditSettings, FutureCash, InstrumentTerms, RestartBound};
+pub use settings::{AuditSettings, InstrumentTerms, RestartBound};
 pub use truth::{ExecutionTruth, VenueTruth};
 pub use wire::{WireEvent, WireOrder};

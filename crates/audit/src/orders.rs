@@ -33,10 +33,17 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// It may still fill.
+    /// It may still fill. An inactive order may work again.
     #[must_use]
     pub const fn is_live(self) -> bool {
-        matches!(self, Self::Approved | Self::Sent | Self::Working | Self::Unknown)
+        match self {
+            Self::Approved
+            | Self::Sent
+            | Self::Working
+            | Self::Unknown
+            | Self::Ended(EndState::Inactive) => true,
+            Self::Refused | Self::Abandoned | Self::Ended(_) => false,
+        }
     }
 }
 
@@ -45,6 +52,8 @@ impl Phase {
 pub struct Version {
     /// Its record.
     pub seq: u64,
+    /// The process life that approved it.
+    pub epoch: u32,
     /// Rising from 0, the intent's own order.
     pub number: u64,
     /// The order.
@@ -102,14 +111,48 @@ impl Tracked {
             return (0, 0);
         }
         let filled = executions.filled(&self.reference, con_id);
-        let left = |quantity: i64| {
+        // Legs of a combo come one by one: counted in units, the quick leg still has the slow one's
+        // rest to come. Either view may be the desk's.
+        let by_units = unit * self.filled_units(executions);
+        let left = |quantity: i64, filled: i128| {
             let left = unit * i128::from(quantity) - filled;
             // Filled beyond its quantity: nothing is pending.
             if left.signum() == unit.signum() { left } else { 0 }
         };
         let wanted = self.versions.last().map_or(self.working, |last| last.order.quantity);
-        let (now, then) = (left(self.working), left(wanted));
-        if self.modify_in_flight { (now.min(then), now.max(then)) } else { (now, now) }
+        let quantities =
+            if self.modify_in_flight { [self.working, wanted] } else { [self.working; 2] };
+        let figures = quantities.map(|quantity| [left(quantity, filled), left(quantity, by_units)]);
+        let figures = figures.as_flattened();
+        let low = figures.iter().copied().min().unwrap_or(0);
+        let high = figures.iter().copied().max().unwrap_or(0);
+        (low, high)
+    }
+
+    fn units(&self, executions: &Executions, con_id: ConId, round_up: bool) -> i128 {
+        let unit = self.unit(con_id);
+        if unit == 0 {
+            return 0;
+        }
+        let filled = executions.filled(&self.reference, con_id) * unit.signum();
+        let rounding = if round_up { unit.abs() - 1 } else { 0 };
+        (filled + rounding).div_euclid(unit.abs())
+    }
+
+    /// Units of which every leg is filled.
+    #[must_use]
+    pub fn filled_units(&self, executions: &Executions) -> i128 {
+        let units = self.legs.iter().map(|leg| self.units(executions, leg.0, false));
+        units.min().unwrap_or(0)
+    }
+
+    /// Whole units are left of which no leg has filled, whatever a modify in flight may do.
+    #[must_use]
+    pub fn has_whole_units_left(&self, executions: &Executions) -> bool {
+        let touched = self.legs.iter().map(|leg| self.units(executions, leg.0, true)).max();
+        let wanted = self.versions.last().map_or(self.working, |last| last.order.quantity);
+        let least = if self.modify_in_flight { self.working.min(wanted) } else { self.working };
+        self.phase.is_live() && i128::from(least) > touched.unwrap_or(0)
     }
 
     /// It has nothing left to fill in any leg.
@@ -170,7 +213,9 @@ impl Orders {
         match fact {
             Fact::IntentApproved(approved) => self.begin(seq, epoch, approved),
             Fact::ModifyApproved(approved) => {
-                self.change(approved.order.order_id, |order| order.add_version(seq, approved));
+                self.change(approved.order.order_id, |order| {
+                    order.add_version(seq, epoch, approved)
+                });
             }
             Fact::Modified { order_id, quantity } => self.change(*order_id, |order| {
                 order.working = *quantity;
@@ -187,7 +232,7 @@ impl Orders {
             Fact::SendRefused { order_id } => self.change(*order_id, |order| {
                 // Of a refused modify the order works on as it was.
                 order.modify_in_flight = false;
-                if order.phase == Phase::Approved {
+                if matches!(order.phase, Phase::Approved | Phase::Sent | Phase::Unknown) {
                     order.phase = Phase::Refused;
                 }
             }),
@@ -234,7 +279,7 @@ impl Orders {
             perm_ids: BTreeSet::new(),
             order: order.clone(),
         };
-        tracked.add_version(seq, approved);
+        tracked.add_version(seq, epoch, approved);
         tracked.modify_in_flight = false;
         self.by_number.insert(order.order_id, reference.clone());
         self.live.insert(reference.clone());
@@ -257,13 +302,14 @@ impl Orders {
 }
 
 impl Tracked {
-    fn add_version(&mut self, seq: u64, approved: &Approved) {
+    fn add_version(&mut self, seq: u64, epoch: u32, approved: &Approved) {
         let number = self.versions.last().map_or(0, |last| last.number + 1);
         if self.versions.len() == VERSIONS_KEPT {
             self.versions.remove(1);
         }
         self.versions.push(Version {
             seq,
+            epoch,
             number,
             order: approved.order.clone(),
             hash: approved.hash.clone(),

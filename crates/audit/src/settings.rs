@@ -14,16 +14,6 @@ pub struct RestartBound {
     pub window: Duration,
 }
 
-/// When a futures position moves cash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FutureCash {
-    /// Executions move none; variation events move all of it (the words of `exchange`).
-    Variation,
-    /// An execution that closes moves its result since the lot was opened or last carried (average
-    /// cost), variation events move the rest (the words of `trading::ledger`).
-    CloseAndVariation,
-}
-
 /// The auditor's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditSettings {
@@ -37,8 +27,6 @@ pub struct AuditSettings {
     pub unknown_settle: Duration,
     /// I6, I13: what was written before may arrive so much later. Zero where the tap is at the write.
     pub wire_grace: Duration,
-    /// I4: the convention of the account's futures.
-    pub future_cash: FutureCash,
 }
 
 impl Default for AuditSettings {
@@ -53,7 +41,6 @@ impl Default for AuditSettings {
             ready_budget: Duration::from_secs(60),
             unknown_settle: Duration::ZERO,
             wire_grace: Duration::ZERO,
-            future_cash: FutureCash::Variation,
         }
     }
 }

@@ -69,34 +69,39 @@ impl OneLiveOrder {
             let other = other.clone().unwrap_or_default();
             format!("order number {} of {reference} belongs to {other}", order.order_id)
         });
-        if let Some(intent) = &approved.intent {
-            let legs = order.contract.legs();
-            let unit_quantity = sign(order.side) * i128::from(order.quantity);
-            for (con_id, target) in intent.target.positions() {
-                let ratio = legs.iter().find(|leg| leg.0 == con_id).map_or(0, |leg| leg.1);
-                let change = i128::from(ratio) * unit_quantity;
-                let held = books.executions.strategy_position(&order.key.strategy, con_id);
-                let (low, high) = pending(books, &order.key.strategy, con_id, None);
-                let within = if books.from_the_start {
-                    change != 0
-                        && if change > 0 {
-                            held + low + change <= target
-                        } else {
-                            held + high + change >= target
-                        }
-                } else {
-                    true
-                };
+        self.aim(books, place, approved, tally);
+    }
+
+    /// The order, new or changed, must not reach beyond what its intent asks for.
+    fn aim(&mut self, books: &Books, place: Place, approved: &Approved, tally: &mut Tally) {
+        let (order, Some(intent)) = (&approved.order, &approved.intent) else {
+            return;
+        };
+        let reference = order.key.to_string();
+        let strategy = &order.key.strategy;
+        let legs = order.contract.legs();
+        let whole = sign(order.side) * i128::from(order.quantity);
+        for (con_id, target) in intent.target.positions() {
+            let ratio = legs.iter().find(|leg| leg.0 == con_id).map_or(0, |leg| leg.1);
+            let all = i128::from(ratio) * whole;
+            let change = all - books.executions.filled(&reference, con_id);
+            let held = books.executions.strategy_position(strategy, con_id);
+            let (low, high) = pending(books, strategy, con_id, Some(&reference));
+            let within = match all.signum() {
+                1 => held + low + change <= target,
+                -1 => held + high + change >= target,
+                _ => false,
+            };
+            if books.from_the_start {
                 tally.check(I1, place, within, || {
                     format!(
                         "order {reference} changes {con_id} by {change}, beyond its intent's \
                          target {target} (held {held}, pending {low} to {high})"
                     )
                 });
-                let key = (order.key.strategy.clone(), con_id);
-                let aim = Aim { reference: reference.clone(), target, disturbed: false };
-                self.aims.insert(key, aim);
             }
+            let aim = Aim { reference: reference.clone(), target, disturbed: false };
+            self.aims.insert((strategy.clone(), con_id), aim);
         }
     }
 
@@ -147,15 +152,18 @@ impl OneLiveOrder {
             let Some(aim) = self.aims.get(&key) else {
                 continue;
             };
-            let done = books.orders.get(&aim.reference).is_some_and(|order| {
+            let aimed = books.orders.get(&aim.reference);
+            let done = aimed.is_some_and(|order| {
                 order.phase == Phase::Ended(EndState::Filled) && order.is_whole(&books.executions)
             });
-            let pending =
-                books.orders.live().any(|live| live.strategy() == key.0 && live.unit(*con_id) != 0);
+            let undecided = aimed.is_some_and(|order| order.modify_in_flight);
+            let pending = books.orders.live().any(|live| {
+                live.strategy() == key.0 && live.pending(*con_id, &books.executions) != (0, 0)
+            });
             if !done || pending {
                 continue;
             }
-            if !aim.disturbed && books.from_the_start {
+            if !aim.disturbed && !undecided && books.from_the_start {
                 let held = books.executions.strategy_position(&key.0, *con_id);
                 tally.check(I1, place, held == aim.target, || {
                     format!(
@@ -184,16 +192,14 @@ impl Check for OneLiveOrder {
         match fact {
             Fact::IntentApproved(approved) => self.approved(books, place, approved, tally),
             Fact::ModifyApproved(approved) => {
-                // The change may serve another intent: what follows is judged at the next approval.
                 if let Some(order) = books.orders.numbered(approved.order.order_id) {
                     self.disturb_order(order);
                 }
+                self.aim(books, place, approved, tally);
             }
             Fact::Filled { fill, strategy, .. } => self.filled(books, fill, strategy.as_ref()),
-            Fact::Corrected { fill, strategy, .. } => {
-                if let Some(strategy) = strategy {
-                    self.disturb(strategy, fill.con_id, None);
-                }
+            Fact::Corrected { fill, strategy: Some(strategy), .. } => {
+                self.disturb(strategy, fill.con_id, None);
             }
             Fact::Busted { exec_id } => {
                 let known = books.executions.of(exec_id).and_then(|known| known.known());
@@ -237,7 +243,9 @@ impl Check for OneLiveOrder {
                     self.reached(books, place, order, tally);
                 }
             }
-            Fact::Abandoned { order_id, .. } | Fact::SendRefused { order_id } => {
+            Fact::Abandoned { order_id, .. }
+            | Fact::SendRefused { order_id }
+            | Fact::ModifyRejected { order_id } => {
                 if let Some(order) = books.orders.numbered(*order_id) {
                     self.disturb_order(order);
                 }

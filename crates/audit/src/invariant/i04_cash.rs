@@ -2,14 +2,13 @@
 //! is a named, aged item, never silent.
 //!
 //! The arithmetic is the auditor's own: whole micro-units in 128 bits, added up anew at each
-//! comparison in the order of time and id. A figure that needs the terms of an instrument that nobody
-//! told is not compared.
+//! comparison. Stocks and options move their value at the trade, futures only with variation events.
+//! A figure that needs the terms of an instrument that nobody told is not compared.
 
 use super::{Books, Check};
-use crate::executions::{signed, stem};
-use crate::fact::{Fact, Fill, LifecycleKind, Terms};
+use crate::executions::signed;
+use crate::fact::{Delivery, Fact, LifecycleKind, Terms};
 use crate::report::{Invariant, Place, Tally};
-use crate::settings::{FutureCash, InstrumentTerms};
 use crate::truth::VenueTruth;
 use market::instrument::ConId;
 use market::money::Currency;
@@ -21,116 +20,49 @@ pub struct CashFollows;
 
 const I4: Invariant = Invariant::I4;
 
-/// A future's open lots: signed contracts and what they are carried at, in micro-units.
-#[derive(Clone, Copy, Debug, Default)]
-struct Lots {
-    quantity: i128,
-    cost: i128,
-}
-
-impl Lots {
-    /// Moves the position; answers the result of what closed, by average cost.
-    fn trade(&mut self, quantity: i128, price: i128, multiplier: i128) -> i128 {
-        let closing = if self.quantity.signum() * quantity.signum() < 0 {
-            quantity.signum() * quantity.abs().min(self.quantity.abs())
-        } else {
-            0
-        };
-        let mut result = 0;
-        if closing != 0 {
-            let released = self.cost.saturating_mul(closing.abs()) / self.quantity.abs();
-            result = clamped(value(-closing, price, multiplier) - clamped(released));
-            self.cost = clamped(self.cost - clamped(released));
-        }
-        self.cost = clamped(self.cost + value(quantity - closing, price, multiplier));
-        self.quantity += quantity;
-        result
-    }
-}
-
 /// Micro-units that no account can hold; larger figures stop here, so that sums of them fit.
 const VALUE_MAX: i128 = 1 << 100;
 
-fn clamped(micros: i128) -> i128 {
-    micros.clamp(-VALUE_MAX, VALUE_MAX)
-}
-
 /// In micro-units.
 fn value(quantity: i128, price: i128, multiplier: i128) -> i128 {
-    clamped(quantity.saturating_mul(price).saturating_mul(multiplier))
-}
-
-enum Movement<'a> {
-    Fill(&'a Fill),
-    Event(&'a LifecycleKind, Currency),
+    let micros = quantity.saturating_mul(price).saturating_mul(multiplier);
+    micros.clamp(-VALUE_MAX, VALUE_MAX)
 }
 
 /// Cash per currency by the records; an instrument without terms is the error.
 fn cash(books: &Books) -> Result<BTreeMap<Currency, i128>, ConId> {
-    let mut movements: Vec<(i64, String, Movement<'_>)> = Vec::new();
     let mut cash: BTreeMap<Currency, i128> = BTreeMap::new();
+    let traded = |con_id: ConId, quantity: i128, price: i64| {
+        let terms = books.terms.get(&con_id).ok_or(con_id)?;
+        let paid = match terms.is_future {
+            true => 0,
+            false => value(quantity, i128::from(price), i128::from(terms.multiplier)),
+        };
+        Ok((terms.currency, paid))
+    };
     for execution in books.executions.all() {
         if let Some(fill) = execution.booked() {
-            let name = stem(&fill.exec_id).to_owned();
-            movements.push((fill.time, name, Movement::Fill(fill)));
+            let (currency, paid) = traded(fill.con_id, signed(fill), fill.price)?;
+            *cash.entry(currency).or_default() -= paid;
         }
         if let Some((currency, paid)) = execution.fee() {
             *cash.entry(currency).or_default() -= i128::from(paid);
         }
     }
     for event in books.executions.lifecycle() {
-        // Behind every execution of the same instant: an expiry ends what was traded until then.
-        let name = format!("~{}", event.id);
-        movements.push((event.time, name, Movement::Event(&event.kind, event.currency)));
-    }
-    movements.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-    let terms = |con_id: ConId| books.terms.get(&con_id).copied().ok_or(con_id);
-    let mut lots: BTreeMap<ConId, Lots> = BTreeMap::new();
-    for (.., movement) in &movements {
-        match movement {
-            Movement::Fill(fill) => {
-                let terms = terms(fill.con_id)?;
-                let moved = traded(books, &mut lots, terms, fill.con_id, signed(fill), fill.price);
-                *cash.entry(terms.currency).or_default() += moved;
-            }
-            Movement::Event(kind, currency) => {
-                let (moved, delivered) = event_cash(kind);
-                *cash.entry(*currency).or_default() += moved;
-                if let Some(delivery) = delivered {
-                    let terms = terms(delivery.con_id)?;
-                    let quantity = i128::from(delivery.quantity);
-                    let price = delivery.price;
-                    let moved = traded(books, &mut lots, terms, delivery.con_id, quantity, price);
-                    *cash.entry(terms.currency).or_default() += moved;
-                }
-                settle_lots(&mut lots, &books.terms, kind);
-            }
+        let (received, delivery) = event_cash(&event.kind);
+        *cash.entry(event.currency).or_default() += received;
+        if let Some(delivery) = delivery {
+            let quantity = i128::from(delivery.quantity);
+            let (currency, paid) = traded(delivery.con_id, quantity, delivery.price)?;
+            *cash.entry(currency).or_default() -= paid;
         }
     }
     cash.retain(|_, amount| *amount != 0);
     Ok(cash)
 }
 
-fn traded(
-    books: &Books,
-    lots: &mut BTreeMap<ConId, Lots>,
-    terms: InstrumentTerms,
-    con_id: ConId,
-    quantity: i128,
-    price: i64,
-) -> i128 {
-    let (price, multiplier) = (i128::from(price), i128::from(terms.multiplier));
-    if !terms.is_future {
-        return -value(quantity, price, multiplier);
-    }
-    let result = lots.entry(con_id).or_default().trade(quantity, price, multiplier);
-    match books.settings.future_cash {
-        FutureCash::Variation => 0,
-        FutureCash::CloseAndVariation => result,
-    }
-}
-
-fn event_cash(kind: &LifecycleKind) -> (i128, Option<crate::fact::Delivery>) {
+fn event_cash(kind: &LifecycleKind) -> (i128, Option<Delivery>) {
     match *kind {
         LifecycleKind::Exercised { delivery, .. } | LifecycleKind::Assigned { delivery, .. } => {
             (0, delivery)
@@ -140,28 +72,6 @@ fn event_cash(kind: &LifecycleKind) -> (i128, Option<crate::fact::Delivery>) {
         | LifecycleKind::Variation { amount, .. }
         | LifecycleKind::Cash { amount } => (i128::from(amount), None),
         LifecycleKind::Expired { .. } | LifecycleKind::DeliverableChanged { .. } => (0, None),
-    }
-}
-
-/// What an event does to a future's lots beyond its cash.
-fn settle_lots(
-    lots: &mut BTreeMap<ConId, Lots>,
-    terms: &BTreeMap<ConId, InstrumentTerms>,
-    kind: &LifecycleKind,
-) {
-    match *kind {
-        LifecycleKind::Variation { con_id, mark, .. } => {
-            let multiplier = terms.get(&con_id).map_or(1, |terms| terms.multiplier);
-            let lots = lots.entry(con_id).or_default();
-            lots.cost = value(lots.quantity, i128::from(mark), i128::from(multiplier));
-        }
-        LifecycleKind::Expired { con_id, quantity }
-        | LifecycleKind::CashSettled { con_id, quantity, .. } => {
-            if let Some(lots) = lots.get_mut(&con_id) {
-                lots.trade(-i128::from(quantity), 0, 1);
-            }
-        }
-        _ => {}
     }
 }
 
@@ -267,7 +177,6 @@ mod tests {
     use crate::fact::{Delivery, Fact};
     use crate::report::Invariant;
     use crate::scene::{CALL, FUTURE, STOCK, Scene, fill_of, usd};
-    use crate::settings::{AuditSettings, FutureCash};
     use market::quote::Side;
 
     #[test]
@@ -319,34 +228,17 @@ mod tests {
     }
 
     #[test]
-    fn futures_move_cash_by_either_convention() {
-        for future_cash in [FutureCash::Variation, FutureCash::CloseAndVariation] {
-            let settings = AuditSettings { future_cash, ..AuditSettings::default() };
-            let mut scene = Scene::with(settings);
-            for (exec_id, side, quantity, price, time) in [
-                ("f.1.01", Side::Buy, 3, 4_000_000_000, 1),
-                ("f.2.01", Side::Sell, 1, 4_010_000_000, 2),
-            ] {
-                let mut fill = fill_of(FUTURE, exec_id, side, quantity);
-                (fill.price, fill.time) = (price, time);
-                scene.record(&Fact::Filled { fill, strategy: None, terms: None });
-            }
-            let carried = LifecycleKind::Variation {
-                con_id: FUTURE,
-                mark: 4_020_000_000,
-                amount: 2_000_000_000,
-            };
-            scene.lifecycle("v", carried, 0);
-            let closed = match future_cash {
-                FutureCash::Variation => 0,
-                FutureCash::CloseAndVariation => 500_000_000,
-            };
-            scene.venue.executions.clear();
-            scene.venue.positions = [(FUTURE, 2)].into();
-            scene.venue.cash = [(usd(), closed + 2_000_000_000)].into();
-            scene.auditor.on_truth(&scene.venue.clone(), scene.now());
-            assert!(!scene.auditor.report().violated.contains_key("I4"), "{future_cash:?}");
-        }
+    fn futures_move_cash_by_variation_alone() {
+        let mut scene = Scene::new();
+        let fill = fill_of(FUTURE, "f.1.01", Side::Buy, 3);
+        scene.record(&Fact::Filled { fill, strategy: None, terms: None });
+        let carried =
+            LifecycleKind::Variation { con_id: FUTURE, mark: 1_600_000, amount: 15_000_000 };
+        scene.lifecycle("v", carried, 0);
+        scene.venue.positions = [(FUTURE, 3)].into();
+        scene.venue.cash = [(usd(), 15_000_000)].into();
+        scene.reconcile(&[], 1);
+        scene.expect_held(&[Invariant::I3, Invariant::I4]);
     }
 
     #[test]

@@ -58,9 +58,7 @@ impl LimitsHold {
                     let alike = books.orders.live().filter(|other| {
                         other.order.contract.legs() == legs
                             && other.order.side == order.side
-                            && legs.iter().any(|(con_id, _)| {
-                                other.pending(*con_id, &books.executions) != (0, 0)
-                            })
+                            && other.has_whole_units_left(&books.executions)
                     });
                     let own = (alike.count() as i128 + 1) * 1000;
                     tally.check(I5, place, own <= after, || {

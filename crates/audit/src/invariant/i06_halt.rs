@@ -76,10 +76,10 @@ impl Check for HaltHolds {
                 self.inherited = !self.tripped.is_empty();
                 self.started_seq = place.seq.unwrap_or_default();
             }
-            Fact::Tripped { latch, state, .. } => {
-                if *state == TradingState::Halted && stops_the_account(latch) {
-                    self.tripped.insert(latch.clone());
-                }
+            Fact::Tripped { latch, state: TradingState::Halted, .. }
+                if stops_the_account(latch) =>
+            {
+                self.tripped.insert(latch.clone());
             }
             Fact::Released { latch } => {
                 self.tripped.remove(latch);

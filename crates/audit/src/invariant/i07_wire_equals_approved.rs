@@ -48,11 +48,7 @@ fn difference(order: &Order, wire: &WireOrder) -> Option<String> {
     })
 }
 
-fn versions<'a>(
-    order: &'a Tracked,
-    from: u64,
-    durable_seq: u64,
-) -> impl Iterator<Item = &'a Version> {
+fn versions(order: &Tracked, from: u64, durable_seq: u64) -> impl Iterator<Item = &Version> {
     let durable = order.versions.iter().filter(move |version| version.seq <= durable_seq);
     durable.filter(move |version| version.number >= from)
 }

@@ -3,7 +3,7 @@
 //!
 //! Proof of absence is two complete reconciliations within one link generation, far enough apart, that
 //! both lack the order, since it became Unknown; a reconciliation that is recorded right behind the
-//! verdict, at the same instant, counts as one of them. The end of a time in force is taken from the
+//! verdict counts as one of them. The end of a time in force is taken from the
 //! record's word: the auditor has no exchange calendar.
 
 use super::{Books, Check, Received};
@@ -39,9 +39,15 @@ pub struct UnknownByTheRule {
     verdicts: Vec<Verdict>,
     ever_unknown: BTreeSet<String>,
     placed: BTreeSet<String>,
+    /// The present process life, and its first record.
+    life: u32,
+    began: (u64, Timestamp),
 }
 
 const I15: Invariant = Invariant::I15;
+
+/// A reconciliation that finds an order absent is recorded behind the verdict, within one handling.
+const BEHIND: Duration = Duration::from_millis(100);
 
 impl UnknownByTheRule {
     fn reconciled(&mut self, books: &Books, place: Place, report: &Reconciliation) {
@@ -103,12 +109,13 @@ impl UnknownByTheRule {
         }
     }
 
-    /// Judges the verdicts to whose proof no record of this instant can add; without one, all.
+    /// Judges the verdicts that are too old at `now` for a reconciliation to belong to them; without
+    /// a time, all.
     pub fn settle(&mut self, books: &Books, now: Option<Timestamp>, tally: &mut Tally) {
         let settle = books.settings.unknown_settle;
         let (waiting, due): (Vec<_>, Vec<_>) = std::mem::take(&mut self.verdicts)
             .into_iter()
-            .partition(|verdict| now == Some(verdict.place.time));
+            .partition(|verdict| now.is_some_and(|now| now.since(verdict.place.time) <= BEHIND));
         self.verdicts = waiting;
         for Verdict { reference, place } in due {
             let rounds = self.absent.get(&reference).map_or(0, |absence| absence.rounds);
@@ -125,8 +132,18 @@ impl UnknownByTheRule {
 }
 
 impl Check for UnknownByTheRule {
+    fn after(&mut self, books: &Books, _place: Place, fact: &Fact, tally: &mut Tally) {
+        if let Fact::Reconciled { .. } = fact {
+            self.settle(books, None, tally);
+        }
+    }
+
     fn before(&mut self, books: &Books, place: Place, fact: &Fact, tally: &mut Tally) {
         self.settle(books, Some(place.time), tally);
+        if books.epoch > self.life {
+            self.life = books.epoch;
+            self.began = (place.seq.unwrap_or_default(), place.time);
+        }
         match fact {
             Fact::Unknown { order_id } => {
                 if let Some(order) = books.orders.numbered(*order_id) {
@@ -148,11 +165,12 @@ impl Check for UnknownByTheRule {
             }
             Fact::Sent { order_id, .. } => {
                 if let Some(order) = books.orders.numbered(*order_id) {
-                    let same_life = order.epoch == books.epoch || order.modify_in_flight;
+                    let approved = order.versions.last().map_or(order.epoch, |last| last.epoch);
+                    let same_life = approved == books.epoch;
                     tally.check(I15, place, same_life, || {
                         format!(
                             "order {} of process life {} was sent in life {}",
-                            order.reference, order.epoch, books.epoch
+                            order.reference, approved, books.epoch
                         )
                     });
                 }
@@ -170,8 +188,14 @@ impl Check for UnknownByTheRule {
             return;
         };
         let doubtful = order.unknown_at.is_some();
+        // The bytes of a life that ended are at the venue before the next one has its first record
+        // durable, but for the way there.
+        let after_restart = order.epoch < self.life
+            && wire.durable_seq >= self.began.0
+            && wire.place.time > self.began.1.plus(books.settings.wire_grace);
+        let resent = doubtful && (again || after_restart);
         let never_left = order.phase == Phase::Refused;
-        tally.check(I15, wire.place, !(again && doubtful) && !never_left, || {
+        tally.check(I15, wire.place, !(never_left || resent), || {
             if never_left {
                 format!("order {} is at the venue and was given up as unsent", order.reference)
             } else {
@@ -286,6 +310,17 @@ mod tests {
         let again = scene.wire_of(1);
         scene.place(&again);
         scene.expect_red(&[Invariant::I1, Invariant::I15]);
+    }
+
+    #[test]
+    fn sending_what_an_earlier_life_left_unknown_is_red() {
+        let mut scene = Scene::new();
+        let order = scene.approve(1, Side::Buy, 2, 2);
+        scene.restart();
+        scene.record(&Fact::Unknown { order_id: order.order_id });
+        scene.tick();
+        scene.place(&order);
+        scene.expect_red(&[Invariant::I15]);
     }
 
     #[test]
