@@ -16,7 +16,7 @@ use market::instrument::{ConId, Instrument, OptionTerms, Right, TickRule};
 use market::money::Price;
 use market::quote::Quote;
 use market::time::{Date, Timestamp};
-use pricing::black::{EuropeanGreeks, EuropeanInputs, ForwardContract, OptionKind};
+use pricing::black::{EuropeanGreeks, EuropeanInputs, ForwardContract, ForwardGreeks, OptionKind};
 use pricing::implied::{ImpliedInputs, NoVol, implied_vols};
 use pricing::smile::{Smile, SmileInputs};
 use std::time::Duration;
@@ -83,6 +83,8 @@ pub(super) struct Chain {
     pub(super) carry: Carry,
     pub(super) at_the_money_vol: Option<f64>,
     pub(super) years: f64,
+    /// Annual growth of the forward over the underlying.
+    carry_rate: f64,
     pub(super) touched: bool,
     /// All of it was computed then, at this forward and discount.
     computed: Option<(Timestamp, f64, f64)>,
@@ -100,6 +102,7 @@ impl Chain {
             carry: Carry::new(on_future),
             at_the_money_vol: None,
             years: 0.0,
+            carry_rate: 0.0,
             touched: false,
             computed: None,
         }
@@ -226,12 +229,14 @@ impl Chain {
         let mut carry = self.carry;
         carry.update(self, underlying, now, settings, scratch);
         self.carry = carry;
+        self.carry_rate = libm::log(carry.ratio) / self.years;
         let has_forward = self.carry.forward() > 0.0;
         if has_forward {
             let all = self.moved_since_computed(now, settings);
             self.own_vols(all, scratch, counts);
             let smile = self.smile(settings, scratch);
             self.fair_values(smile.as_ref(), scratch);
+            self.greeks_of_last_resort();
             self.at_the_money_vol = smile
                 .and_then(|smile| smile.fair_vol_at(0.0).ok())
                 .map(|fair| fair.vol)
@@ -320,7 +325,8 @@ impl Chain {
         fill_greeks(scratch);
         for (lane, &at) in scratch.lanes.iter().enumerate() {
             if scratch.greeks.refusal[lane].is_none() {
-                self.lines[at as usize].greeks = Some(self.unit_greeks(&scratch.greeks, lane));
+                self.lines[at as usize].greeks =
+                    Some(self.unit_greeks(of_lane(&scratch.greeks, lane)));
                 self.inputs[at as usize].vega = scratch.greeks.vega[lane];
             }
         }
@@ -345,16 +351,14 @@ impl Chain {
         }
     }
 
-    /// Sensitivities to the underlying from those to the forward.
-    fn unit_greeks(&self, greeks: &EuropeanGreeks, lane: usize) -> UnitGreeks {
+    /// Sensitivities to the underlying from those to the forward (delta, gamma, vega, theta).
+    fn unit_greeks(&self, [delta, gamma, vega, theta]: [f64; 4]) -> UnitGreeks {
         let growth = self.carry.ratio;
-        let carry_rate = libm::log(growth) / self.years;
-        let delta = greeks.delta[lane];
         UnitGreeks {
             delta: delta * growth,
-            gamma: greeks.gamma[lane] * growth * growth,
-            vega: greeks.vega[lane],
-            theta: greeks.theta[lane] - carry_rate * self.carry.forward() * delta,
+            gamma: gamma * growth * growth,
+            vega,
+            theta: theta - self.carry_rate * self.carry.forward() * delta,
         }
     }
 
@@ -422,10 +426,12 @@ impl Chain {
                 standard_error: of_vol.hypot(of_forward).max(self.common_error(input)),
                 vol: scratch.vol[lane],
             };
-            let greeks = self.unit_greeks(&scratch.greeks, lane);
+            if self.lines[at as usize].greeks.is_none() {
+                self.lines[at as usize].greeks =
+                    Some(self.unit_greeks(of_lane(&scratch.greeks, lane)));
+            }
             let line = &mut self.lines[at as usize];
             line.fair = (fair.price.is_finite() && fair.standard_error.is_finite()).then_some(fair);
-            line.greeks = line.greeks.or(Some(greeks));
         }
     }
 
@@ -496,9 +502,30 @@ impl Chain {
         }
     }
 
+    /// Where neither the mid nor the other quotes name a volatility, Greeks follow the one that the
+    /// quote implied when it came.
+    fn greeks_of_last_resort(&mut self) {
+        for at in 0..self.lines.len() {
+            if self.lines[at].greeks.is_none()
+                && let Some(greeks) = self.at_quoted_vol(&self.inputs[at])
+            {
+                let of_forward = [greeks.delta, greeks.gamma, greeks.vega, greeks.theta];
+                self.lines[at].greeks = Some(self.unit_greeks(of_forward));
+            }
+        }
+    }
+
     /// The value now at the volatility that the quote implied when it came: the judge of last resort
     /// where the expiry has too few quotes for a smile.
     fn value_at_quoted_vol(&self, input: &Input) -> Option<f64> {
+        let greeks = self.at_quoted_vol(input)?;
+        Some(greeks.price.max(self.exercise_value(input)))
+    }
+
+    fn at_quoted_vol(&self, input: &Input) -> Option<ForwardGreeks> {
+        if input.quoted_vol.is_nan() {
+            return None;
+        }
         let contract = ForwardContract {
             forward: self.carry.forward(),
             strike: input.strike,
@@ -507,8 +534,7 @@ impl Chain {
             discount: self.carry.discount,
             kind: if input.is_call { OptionKind::Call } else { OptionKind::Put },
         };
-        let greeks = contract.price_and_greeks().ok()?;
-        Some(greeks.price.max(self.exercise_value(input)))
+        contract.price_and_greeks().ok()
     }
 
     /// Bid and ask of a line as floats, when it is two-sided and valid.
@@ -517,6 +543,10 @@ impl Chain {
         let (bid, ask): (Price, Price) = both;
         self.inputs[at as usize].valid.then(|| (bid.to_f64(), ask.to_f64()))
     }
+}
+
+fn of_lane(greeks: &EuropeanGreeks, lane: usize) -> [f64; 4] {
+    [greeks.delta[lane], greeks.gamma[lane], greeks.vega[lane], greeks.theta[lane]]
 }
 
 fn fill_greeks(scratch: &mut Scratch) {

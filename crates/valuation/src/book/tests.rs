@@ -317,7 +317,7 @@ proptest! {
                     }
                     if line.state == DataState::Fresh {
                         prop_assert!(line.quote.both().is_some());
-                        prop_assert!(line.greeks.is_some());
+                        prop_assert!(line.greeks.is_some(), "{line:?}");
                     }
                 }
             }
