@@ -34,20 +34,13 @@ impl Latches {
     /// The effect of one record.
     pub fn apply(&mut self, record: &Record) {
         match record {
-            Record::Tripped {
-                latch,
-                state,
-                reason,
-                halt_epoch,
-            } => {
+            Record::Tripped { latch, state, reason, halt_epoch } => {
                 let state = *state;
                 let reason = reason.clone();
                 self.tripped.insert(latch.clone(), Tripped { state, reason });
                 self.halt_epoch = self.halt_epoch.max(*halt_epoch);
             }
-            Record::Released {
-                latch, halt_epoch, ..
-            } => {
+            Record::Released { latch, halt_epoch, .. } => {
                 self.tripped.remove(latch);
                 self.halt_epoch = self.halt_epoch.max(*halt_epoch);
             }
@@ -58,10 +51,7 @@ impl Latches {
     /// The trading states that they lead to, the strictest per scope.
     #[must_use]
     pub fn trading_states(&self) -> TradingStates {
-        let mut states = TradingStates {
-            halt_epoch: self.halt_epoch,
-            ..TradingStates::default()
-        };
+        let mut states = TradingStates { halt_epoch: self.halt_epoch, ..TradingStates::default() };
         for (latch, tripped) in &self.tripped {
             let state = match latch {
                 Latch::Halt => &mut states.account,
@@ -210,10 +200,7 @@ impl Books {
     /// gets a later number and changes nothing.
     #[must_use]
     pub fn checkpoint_record(&self) -> Record {
-        Record::Checkpoint {
-            state_hash: self.state_hash().whole,
-            state: encode(self),
-        }
+        Record::Checkpoint { state_hash: self.state_hash().whole, state: encode(self) }
     }
 
     /// The hashes of this state.
@@ -223,12 +210,7 @@ impl Books {
         let latches = hash_of(&self.latches);
         let strategies = hash_of(&self.strategies);
         let whole = hash_of(&(&desk, &latches, &strategies, &self.environment));
-        StateHash {
-            whole,
-            desk,
-            latches,
-            strategies,
-        }
+        StateHash { whole, desk, latches, strategies }
     }
 }
 

@@ -455,8 +455,6 @@ pub const fn cell(state: OrderState, event: OrderEvent) -> Cell {
             S::CancelPending | S::Inactive | S::Unknown => go(&[SettleModify], Next::Stay),
             S::Canceled | S::Expired | S::Rejected | S::Abandoned => SAME,
         },
-        E::SecondPermId => {
-            go(&[Reappear, AskCancel, Alarm, Reconcile], Next::To(S::CancelPending))
-        }
+        E::SecondPermId => go(&[Reappear, AskCancel, Alarm, Reconcile], Next::To(S::CancelPending)),
     }
 }

@@ -106,19 +106,17 @@ struct Round {
     cash: Vec<(Currency, Money)>,
 }
 
+/// A round that is being asked.
 #[derive(Clone, Debug)]
-enum Phase {
-    Idle,
-    Asking {
-        question: usize,
-        deadline: ProcessTime,
-        round: Round,
-        /// The last round, if nothing came since it began.
-        previous: Option<Round>,
-        disturbed: bool,
-        rounds: u32,
-        started: ProcessTime,
-    },
+struct Asking {
+    question: usize,
+    deadline: ProcessTime,
+    round: Round,
+    /// The last round, if nothing came since it began.
+    previous: Option<Round>,
+    disturbed: bool,
+    rounds: u32,
+    started: ProcessTime,
 }
 
 /// The machine.
@@ -130,7 +128,7 @@ pub struct Reconciler {
     wanted: bool,
     /// When the next one may begin, and why it would.
     next: ProcessTime,
-    phase: Phase,
+    asking: Option<Box<Asking>>,
 }
 
 impl Reconciler {
@@ -143,7 +141,7 @@ impl Reconciler {
             link_generation: 0,
             wanted: true,
             next: ProcessTime::ZERO,
-            phase: Phase::Idle,
+            asking: None,
         }
     }
 
@@ -153,7 +151,7 @@ impl Reconciler {
         match event {
             ReconcileEvent::Link { up, generation } => {
                 if !up || generation != self.link_generation {
-                    self.phase = Phase::Idle;
+                    self.asking = None;
                     self.next = now;
                     self.wanted = true;
                 }
@@ -163,33 +161,28 @@ impl Reconciler {
             ReconcileEvent::Request { .. } => self.wanted = true,
             ReconcileEvent::Answer(answer) => self.on_answer(*answer, now, &mut effects),
             ReconcileEvent::Failed(question) => {
-                let asked = match &self.phase {
-                    Phase::Asking { question, .. } => Some(Question::ALL[*question]),
-                    Phase::Idle => None,
-                };
+                let asked = self.asking.as_ref().map(|asking| Question::ALL[asking.question]);
                 if asked == Some(question) {
                     self.give_up(&format!("{question:?} failed"), now, &mut effects);
                 }
             }
             ReconcileEvent::LiveReport => {
-                if let Phase::Asking { disturbed, .. } = &mut self.phase {
-                    *disturbed = true;
+                if let Some(asking) = &mut self.asking {
+                    asking.disturbed = true;
                 }
             }
             ReconcileEvent::Wake => {}
         }
-        if let Phase::Asking {
-            deadline, question, ..
-        } = self.phase
-            && deadline <= now
+        if let Some(asking) = &self.asking
+            && asking.deadline <= now
         {
-            let question = Question::ALL[question];
+            let question = Question::ALL[asking.question];
             self.give_up(&format!("{question:?} was not answered"), now, &mut effects);
         }
         let due = self.wanted && self.next <= now
             || self.next.since(ProcessTime::ZERO) + self.policy.interval
                 <= now.since(ProcessTime::ZERO);
-        if self.link_up && matches!(self.phase, Phase::Idle) && due {
+        if self.link_up && self.asking.is_none() && due {
             self.wanted = false;
             self.ask_round(None, 1, now, &mut effects);
         }
@@ -203,7 +196,7 @@ impl Reconciler {
         now: ProcessTime,
         effects: &mut Vec<ReconcileEffect>,
     ) {
-        self.phase = Phase::Asking {
+        self.asking = Some(Box::new(Asking {
             question: 0,
             deadline: now + self.policy.answer,
             round: Round::default(),
@@ -211,23 +204,16 @@ impl Reconciler {
             disturbed: false,
             rounds,
             started: now,
-        };
+        }));
         effects.push(ReconcileEffect::Ask(Question::ALL[0]));
     }
 
     fn on_answer(&mut self, answer: Answer, now: ProcessTime, effects: &mut Vec<ReconcileEffect>) {
-        let Phase::Asking {
-            question,
-            deadline,
-            round,
-            previous,
-            disturbed,
-            rounds,
-            started,
-        } = &mut self.phase
-        else {
+        let Some(asking) = &mut self.asking else {
             return;
         };
+        let Asking { question, deadline, round, previous, disturbed, rounds, started } =
+            &mut **asking;
         // A late answer to an earlier question must not pass for this one's.
         match (Question::ALL[*question], answer) {
             (Question::OpenOrders, Answer::OpenOrders(mut open)) => {
@@ -239,13 +225,7 @@ impl Reconciler {
                 round.completed = completed;
             }
             (Question::Executions, Answer::Executions(reports)) => round.reports = reports,
-            (
-                Question::Positions,
-                Answer::Positions {
-                    mut positions,
-                    mut cash,
-                },
-            ) => {
+            (Question::Positions, Answer::Positions { mut positions, mut cash }) => {
                 positions.retain(|(_, quantity)| !quantity.is_zero());
                 positions.sort_unstable();
                 cash.sort_unstable();
@@ -281,7 +261,7 @@ impl Reconciler {
         now: ProcessTime,
         effects: &mut Vec<ReconcileEffect>,
     ) {
-        self.phase = Phase::Idle;
+        self.asking = None;
         self.next = now + self.policy.pause;
         self.wanted |= !complete;
         effects.push(ReconcileEffect::Done(Box::new(RoundResult {
@@ -298,12 +278,10 @@ impl Reconciler {
     }
 
     fn give_up(&mut self, why: &str, now: ProcessTime, effects: &mut Vec<ReconcileEffect>) {
-        let Phase::Asking {
-            rounds, started, ..
-        } = self.phase
-        else {
+        let Some(asking) = &self.asking else {
             return;
         };
+        let (rounds, started) = (asking.rounds, asking.started);
         effects.push(ReconcileEffect::Alarm(format!(
             "reconciliation gave up in round {rounds}: {why}"
         )));
@@ -316,10 +294,10 @@ impl Reconciler {
         if !self.link_up {
             return None;
         }
-        Some(match &self.phase {
-            Phase::Asking { deadline, .. } => (*deadline, "broker's answer"),
-            Phase::Idle if self.wanted => (self.next, "reconciliation asked for"),
-            Phase::Idle => (self.next + self.policy.interval, "periodic reconciliation"),
+        Some(match &self.asking {
+            Some(asking) => (asking.deadline, "broker's answer"),
+            None if self.wanted => (self.next, "reconciliation asked for"),
+            None => (self.next + self.policy.interval, "periodic reconciliation"),
         })
     }
 }
@@ -333,19 +311,15 @@ mod tests {
             Question::OpenOrders => Answer::OpenOrders(vec![]),
             Question::CompletedOrders => Answer::CompletedOrders(vec![]),
             Question::Executions => Answer::Executions(vec![]),
-            Question::Positions => Answer::Positions {
-                positions: vec![(ConId(1), Quantity(2))],
-                cash: vec![],
-            },
+            Question::Positions => {
+                Answer::Positions { positions: vec![(ConId(1), Quantity(2))], cash: vec![] }
+            }
         }
     }
 
     fn started() -> (Reconciler, Vec<ReconcileEffect>) {
         let mut machine = Reconciler::new(ReconcilePolicy::default());
-        let link = ReconcileEvent::Link {
-            up: true,
-            generation: 1,
-        };
+        let link = ReconcileEvent::Link { up: true, generation: 1 };
         let effects = machine.on(link, ProcessTime::ZERO);
         (machine, effects)
     }
@@ -408,10 +382,7 @@ mod tests {
         let (mut machine, _) = started();
         let stray = ReconcileEvent::Answer(Box::new(answer(Question::Positions)));
         assert_eq!(machine.on(stray, ProcessTime::ZERO), []);
-        let link = ReconcileEvent::Link {
-            up: true,
-            generation: 2,
-        };
+        let link = ReconcileEvent::Link { up: true, generation: 2 };
         let effects = machine.on(link, ProcessTime::ZERO);
         assert_eq!(effects, [ReconcileEffect::Ask(Question::OpenOrders)]);
     }

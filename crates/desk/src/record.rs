@@ -502,9 +502,7 @@ impl Record {
     /// Reads a payload back.
     pub fn decode(kind: u16, schema_version: u16, payload: &[u8]) -> Result<Self, RecordError> {
         if schema_version > SCHEMA_VERSION {
-            return Err(RecordError::Newer {
-                found: schema_version,
-            });
+            return Err(RecordError::Newer { found: schema_version });
         }
         rmp_serde::from_slice(payload).map_err(|source| RecordError::Decode { kind, source })
     }

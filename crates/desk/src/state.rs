@@ -13,8 +13,8 @@ use crate::record::{ExternalOrder, Record};
 use market::instrument::ConId;
 use market::money::{Money, Price, Quantity};
 use market::time::Date;
-use risk::gate::DayResult;
 use risk::exposure::{Exposure, PendingKind, PendingOrder};
+use risk::gate::DayResult;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use trading::id::{AccountId, Epoch, InstallId, IntentKey, OrderId, PermId, StrategyId};
@@ -74,18 +74,11 @@ impl State {
     /// The effect of one record.
     pub fn apply(&mut self, record: &Record) {
         match record {
-            Record::Started {
-                install, account, ..
-            } => {
+            Record::Started { install, account, .. } => {
                 self.install = Some(*install);
                 self.account = Some(account.clone());
             }
-            Record::IntentApproved {
-                intent,
-                order,
-                hash,
-                ..
-            } => {
+            Record::IntentApproved { intent, order, hash, .. } => {
                 self.burn(&intent.key, order.order_id);
                 self.last_order_id = self.last_order_id.max(order.order_id.0);
                 let entry = OrderEntry::new(intent, order.clone(), *hash);
@@ -116,11 +109,7 @@ impl State {
                     entry.acknowledge();
                 });
             }
-            Record::Modified {
-                order_id,
-                limit,
-                quantity,
-            } => self.with(*order_id, |entry| {
+            Record::Modified { order_id, limit, quantity } => self.with(*order_id, |entry| {
                 entry.take_modify(*limit, *quantity);
             }),
             Record::ModifyRejected { order_id, .. } => self.with(*order_id, |entry| {
@@ -155,22 +144,13 @@ impl State {
                     entry.owed = Quantity::ZERO;
                 });
             }
-            Record::Filled {
-                fill,
-                strategy,
-                terms,
-            } => {
+            Record::Filled { fill, strategy, terms } => {
                 if let Some(terms) = terms {
                     self.ledger.learn(fill.con_id, *terms);
                 }
                 self.book(fill, strategy.as_ref());
             }
-            Record::Corrected {
-                fill,
-                strategy,
-                terms,
-                ..
-            } => {
+            Record::Corrected { fill, strategy, terms, .. } => {
                 if let Some(terms) = terms {
                     self.ledger.learn(fill.con_id, *terms);
                 }
@@ -192,16 +172,10 @@ impl State {
                     });
                 }
             }
-            Record::Fee {
-                exec_id,
-                amount,
-                currency,
-            } => self.ledger.fee(exec_id, *amount, *currency),
-            Record::Lifecycle {
-                event,
-                shares,
-                terms,
-            } => {
+            Record::Fee { exec_id, amount, currency } => {
+                self.ledger.fee(exec_id, *amount, *currency)
+            }
+            Record::Lifecycle { event, shares, terms } => {
                 for (con_id, terms) in terms {
                     self.ledger.learn(*con_id, *terms);
                 }
@@ -214,11 +188,7 @@ impl State {
             Record::ExternalEnded { perm_id } => {
                 self.external.remove(perm_id);
             }
-            Record::ContractRestricted {
-                con_id,
-                restricted,
-                reason,
-            } => {
+            Record::ContractRestricted { con_id, restricted, reason } => {
                 if *restricted {
                     self.restricted.insert(*con_id, reason.clone());
                 } else {
@@ -370,10 +340,7 @@ impl State {
     /// a change of it would do.
     #[must_use]
     pub fn exposure(&self, without: Option<OrderId>) -> Exposure {
-        let mut exposure = Exposure {
-            positions: self.ledger.positions(),
-            pending: Vec::new(),
-        };
+        let mut exposure = Exposure { positions: self.ledger.positions(), pending: Vec::new() };
         for (order_id, entry) in &self.orders {
             if Some(*order_id) != without {
                 exposure.pending.extend(entry.pending());
@@ -398,14 +365,8 @@ impl State {
     /// The instruments of which an order's fate is not known.
     #[must_use]
     pub fn unknown_contracts(&self) -> BTreeSet<ConId> {
-        let unknown = self
-            .orders
-            .values()
-            .filter(|entry| entry.phase == Phase::Unknown);
-        unknown
-            .flat_map(|entry| entry.order.contract.legs())
-            .map(|leg| leg.con_id)
-            .collect()
+        let unknown = self.orders.values().filter(|entry| entry.phase == Phase::Unknown);
+        unknown.flat_map(|entry| entry.order.contract.legs()).map(|leg| leg.con_id).collect()
     }
 
     fn begin_day(&mut self, marks: &BTreeMap<ConId, Price>, day: Option<Date>) {

@@ -108,21 +108,13 @@ impl IntentKey {
             strategy: StrategyId::new(strategy).map_err(|_| fail())?,
             seq: seq.parse().map_err(|_| fail())?,
         };
-        if key.to_string() == reference {
-            Ok(key)
-        } else {
-            Err(fail())
-        }
+        if key.to_string() == reference { Ok(key) } else { Err(fail()) }
     }
 }
 
 impl fmt::Display for IntentKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "oib.{:08x}.{}.{}.{}",
-            self.install.0, self.epoch.0, self.strategy, self.seq
-        )
+        write!(f, "oib.{:08x}.{}.{}.{}", self.install.0, self.epoch.0, self.strategy, self.seq)
     }
 }
 
@@ -152,18 +144,13 @@ impl ExecId {
     /// What all corrections of one execution share: the text before the last dot.
     #[must_use]
     pub fn stem(&self) -> &str {
-        self.0
-            .rsplit_once('.')
-            .map_or(self.0.as_str(), |(stem, _)| stem)
+        self.0.rsplit_once('.').map_or(self.0.as_str(), |(stem, _)| stem)
     }
 
     /// Which correction this is: the number after the last dot.
     #[must_use]
     pub fn revision(&self) -> u32 {
-        self.0
-            .rsplit_once('.')
-            .and_then(|(_, revision)| revision.parse().ok())
-            .unwrap_or(0)
+        self.0.rsplit_once('.').and_then(|(_, revision)| revision.parse().ok()).unwrap_or(0)
     }
 }
 
@@ -187,12 +174,7 @@ mod tests {
         };
         assert_eq!(key.to_string(), "oib.000000ab.7.gamma_scalper_1.41");
         assert_eq!(IntentKey::parse(&key.to_string()), Ok(key));
-        for foreign in [
-            "",
-            "oib.1.2.x",
-            "oib.ab.7.gamma_scalper_1.41",
-            "abc.000000ab.7.x.1",
-        ] {
+        for foreign in ["", "oib.1.2.x", "oib.ab.7.gamma_scalper_1.41", "abc.000000ab.7.x.1"] {
             assert!(IntentKey::parse(foreign).is_err(), "{foreign}");
         }
     }

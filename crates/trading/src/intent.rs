@@ -45,11 +45,7 @@ impl Target {
             Self::Single { con_id, position } => vec![(*con_id, *position)],
             Self::Combo { combo, units } => {
                 let wanted = |ratio: i32| Quantity(i64::from(ratio) * units.0);
-                combo
-                    .legs()
-                    .iter()
-                    .map(|leg| (leg.con_id, wanted(leg.ratio)))
-                    .collect()
+                combo.legs().iter().map(|leg| (leg.con_id, wanted(leg.ratio))).collect()
             }
         }
     }

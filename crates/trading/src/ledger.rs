@@ -8,10 +8,12 @@
 //! limits (risk), what the broker says it holds (desk).
 
 mod holding;
+mod lifecycle;
 #[cfg(test)]
 mod tests;
 
 pub use holding::{Change, Holding, Terms};
+use lifecycle::changes_of;
 
 use crate::id::{ExecId, StrategyId};
 use crate::lifecycle::{LifecycleEvent, LifecycleId, LifecycleKind};
@@ -54,9 +56,7 @@ impl Execution {
     fn booked(&self) -> Option<&Fill> {
         let fill = self.fill.as_ref()?;
         let busted = self.busted_revision;
-        busted
-            .is_none_or(|revision| fill.exec_id.revision() > revision)
-            .then_some(fill)
+        busted.is_none_or(|revision| fill.exec_id.revision() > revision).then_some(fill)
     }
 
     fn fee(&self) -> Option<(Money, Currency)> {
@@ -181,10 +181,7 @@ impl Ledger {
     }
 
     fn update(&mut self, exec_id: &ExecId, change: impl FnOnce(&mut Execution)) {
-        let execution = self
-            .executions
-            .entry(exec_id.stem().to_owned())
-            .or_default();
+        let execution = self.executions.entry(exec_id.stem().to_owned()).or_default();
         let before = (execution.booked().cloned(), execution.fee());
         let owner_before = execution.strategy.clone();
         change(execution);
@@ -200,10 +197,7 @@ impl Ledger {
                     price: fill.price,
                 };
                 let shares = owner.iter().map(|id| (id.clone(), change.quantity()));
-                let movement = Movement {
-                    change,
-                    shares: shares.collect(),
-                };
+                let movement = Movement { change, shares: shares.collect() };
                 self.line(fill.con_id).insert(movement_key(&fill), movement);
             }
         }
@@ -237,81 +231,13 @@ impl Ledger {
         }
         for (con_id, change) in changes_of(&event.kind) {
             let own = shares.iter().filter(|share| share.1 == con_id);
-            let movement = Movement {
-                change,
-                shares: own.map(|share| (share.0.clone(), share.2)).collect(),
-            };
+            let movement =
+                Movement { change, shares: own.map(|share| (share.0.clone(), share.2)).collect() };
             // The tilde sorts behind every execution id of the same instant: an expiry ends what
             // was traded until then.
             let key = (event.time, format!("~{}", event.id.0));
             self.line(con_id).insert(key, movement);
         }
-    }
-
-    /// How the strategies share in the change of position that an event makes: in proportion to
-    /// what they hold on the event's side, the odd contracts to the largest remainders (then by
-    /// name), delivered units with the options that deliver them.
-    #[must_use]
-    pub fn shares_of(&self, kind: &LifecycleKind) -> Shares {
-        let mut changes = changes_of(kind).into_iter();
-        let Some((con_id, first)) = changes.next() else {
-            return Shares::new();
-        };
-        let total = first.quantity().0;
-        let ended = self.apportion(con_id, total);
-        let mut shares: Shares = ended
-            .iter()
-            .map(|(strategy, part)| (strategy.clone(), con_id, Quantity(*part)))
-            .collect();
-        for (delivered, change) in changes {
-            for (strategy, part) in &ended {
-                let units = i128::from(change.quantity().0) * i128::from(*part) / i128::from(total);
-                let units = i64::try_from(units).expect("a part of an i64");
-                shares.push((strategy.clone(), delivered, Quantity(units)));
-            }
-        }
-        shares
-    }
-
-    fn apportion(&self, con_id: ConId, total: i64) -> BTreeMap<StrategyId, i64> {
-        let Some(line) = self.lines.get(&con_id) else {
-            return BTreeMap::new();
-        };
-        let against = |holding: &Holding| holding.quantity.0.signum() == -total.signum();
-        let holders: Vec<(&StrategyId, i64)> = line
-            .strategies
-            .iter()
-            .filter(|(_, holding)| total != 0 && against(holding))
-            .map(|(strategy, holding)| (strategy, holding.quantity.0.abs()))
-            .collect();
-        let held: i64 = holders.iter().map(|holder| holder.1).sum();
-        if held == 0 {
-            return BTreeMap::new();
-        }
-        // What no strategy holds (manual trades) takes its part as well.
-        let whole = held.max(line.account.quantity.0.abs());
-        let wanted = total.abs().min(whole);
-        let scaled = |held: i64| i128::from(wanted) * i128::from(held);
-        let mut parts: BTreeMap<StrategyId, i64> = BTreeMap::new();
-        let mut remainders = Vec::new();
-        for (strategy, quantity) in &holders {
-            let exact = scaled(*quantity);
-            let part = i64::try_from(exact / i128::from(whole)).expect("at most the holding");
-            parts.insert((*strategy).clone(), part);
-            remainders.push((exact % i128::from(whole), *strategy));
-        }
-        let target = i64::try_from(scaled(held) / i128::from(whole)).expect("at most the holding");
-        let mut left = target - parts.values().sum::<i64>();
-        remainders.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
-        for (_, strategy) in remainders {
-            if left > 0 {
-                *parts.entry(strategy.clone()).or_default() += 1;
-                left -= 1;
-            }
-        }
-        parts.retain(|_, part| *part != 0);
-        parts.values_mut().for_each(|part| *part *= total.signum());
-        parts
     }
 
     /// The account's position in one instrument.
@@ -352,9 +278,7 @@ impl Ledger {
     #[must_use]
     pub fn strategies(&self) -> BTreeSet<StrategyId> {
         let lines = self.lines.values();
-        lines
-            .flat_map(|line| line.strategies.keys().cloned())
-            .collect()
+        lines.flat_map(|line| line.strategies.keys().cloned()).collect()
     }
 
     /// What a strategy holds, flat or not, with the instrument's terms if they are known.
@@ -370,9 +294,7 @@ impl Ledger {
 
     /// What the account holds, flat or not, with the instrument's terms if they are known.
     pub fn holdings(&self) -> impl Iterator<Item = (ConId, &Holding, Option<&Terms>)> {
-        self.lines
-            .iter()
-            .map(|(con_id, line)| (*con_id, &line.account, line.terms.as_ref()))
+        self.lines.iter().map(|(con_id, line)| (*con_id, &line.account, line.terms.as_ref()))
     }
 
     /// Cash per currency: deposits, trades, events, less fees.
@@ -414,10 +336,7 @@ impl Ledger {
     /// Fees that a strategy's executions cost per currency.
     #[must_use]
     pub fn strategy_fees(&self, strategy: &StrategyId) -> BTreeMap<Currency, Money> {
-        self.strategy_fees
-            .get(strategy)
-            .cloned()
-            .unwrap_or_default()
+        self.strategy_fees.get(strategy).cloned().unwrap_or_default()
     }
 
     /// Result of what the account closed per currency, before fees.
@@ -456,10 +375,7 @@ impl Ledger {
 
 impl Line {
     fn insert(&mut self, key: (Timestamp, String), movement: Movement) {
-        let newest = self
-            .movements
-            .last_key_value()
-            .is_none_or(|(last, _)| *last < key);
+        let newest = self.movements.last_key_value().is_none_or(|(last, _)| *last < key);
         if newest {
             self.apply(&movement);
             self.movements.insert(key, movement);
@@ -520,13 +436,9 @@ impl Change {
     fn part(self, quantity: Quantity) -> Self {
         match self {
             Self::Trade { price, .. } => Self::Trade { quantity, price },
-            Self::Settle {
-                quantity: total,
-                amount,
-            } => Self::Settle {
-                quantity,
-                amount: part_of(amount, quantity, total),
-            },
+            Self::Settle { quantity: total, amount } => {
+                Self::Settle { quantity, amount: part_of(amount, quantity, total) }
+            }
             Self::Restate { .. } => Self::Restate { quantity },
             Self::Carry { .. } | Self::Income { .. } => self,
         }
@@ -546,58 +458,4 @@ fn part_of(amount: Money, part: Quantity, whole: Quantity) -> Money {
 
 fn movement_key(fill: &Fill) -> (Timestamp, String) {
     (fill.time, fill.exec_id.stem().to_owned())
-}
-
-/// What an event changes, per instrument; the position that ends comes first.
-fn changes_of(kind: &LifecycleKind) -> Vec<(ConId, Change)> {
-    let end = |quantity: Quantity, amount: Money| Change::Settle {
-        quantity: -quantity,
-        amount,
-    };
-    match *kind {
-        LifecycleKind::Expired { con_id, quantity } => vec![(con_id, end(quantity, Money::ZERO))],
-        LifecycleKind::Exercised {
-            con_id,
-            quantity,
-            delivery,
-        }
-        | LifecycleKind::Assigned {
-            con_id,
-            quantity,
-            delivery,
-        } => {
-            let mut changes = vec![(con_id, end(quantity, Money::ZERO))];
-            if let Some(delivery) = delivery {
-                let trade = Change::Trade {
-                    quantity: delivery.quantity,
-                    price: delivery.price,
-                };
-                changes.push((delivery.con_id, trade));
-            }
-            changes
-        }
-        LifecycleKind::CashSettled {
-            con_id,
-            quantity,
-            amount,
-        } => vec![(con_id, end(quantity, amount))],
-        LifecycleKind::Dividend { con_id, amount } => vec![(con_id, Change::Income { amount })],
-        LifecycleKind::Variation {
-            con_id,
-            mark,
-            amount,
-        } => {
-            let amount = Some(amount);
-            vec![(con_id, Change::Carry { mark, amount })]
-        }
-        LifecycleKind::DeliverableChanged {
-            con_id,
-            before,
-            after,
-        } => {
-            let quantity = after - before;
-            vec![(con_id, Change::Restate { quantity })]
-        }
-        LifecycleKind::Cash { .. } => Vec::new(),
-    }
 }

@@ -63,9 +63,7 @@ impl TryFrom<String> for OrderHash {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
         let parsed = blake3::Hash::from_hex(&text);
-        parsed
-            .map(|hash| Self(*hash.as_bytes()))
-            .map_err(|_| format!("`{text}` is not a hash"))
+        parsed.map(|hash| Self(*hash.as_bytes())).map_err(|_| format!("`{text}` is not a hash"))
     }
 }
 
@@ -143,9 +141,5 @@ pub fn signed_legs(
 ) -> Vec<(market::instrument::ConId, Quantity)> {
     let units = side.sign() * quantity.0;
     let signed = |ratio: i32| Quantity(i64::from(ratio) * units);
-    contract
-        .legs()
-        .iter()
-        .map(|leg| (leg.con_id, signed(leg.ratio)))
-        .collect()
+    contract.legs().iter().map(|leg| (leg.con_id, signed(leg.ratio))).collect()
 }

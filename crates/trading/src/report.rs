@@ -200,12 +200,8 @@ pub enum Question {
 
 impl Question {
     /// All of them, in order.
-    pub const ALL: [Self; 4] = [
-        Self::OpenOrders,
-        Self::CompletedOrders,
-        Self::Executions,
-        Self::Positions,
-    ];
+    pub const ALL: [Self; 4] =
+        [Self::OpenOrders, Self::CompletedOrders, Self::Executions, Self::Positions];
 }
 
 /// A complete answer to one [`Question`].

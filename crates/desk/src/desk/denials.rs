@@ -26,10 +26,7 @@ pub struct DenialPolicy {
 
 impl Default for DenialPolicy {
     fn default() -> Self {
-        Self {
-            repeats: 100,
-            interval: Duration::from_secs(10),
-        }
+        Self { repeats: 100, interval: Duration::from_secs(10) }
     }
 }
 
@@ -51,10 +48,7 @@ pub(super) struct Denials {
 
 impl Denials {
     pub(super) const fn new(policy: DenialPolicy) -> Self {
-        Self {
-            policy,
-            repeats: BTreeMap::new(),
-        }
+        Self { policy, repeats: BTreeMap::new() }
     }
 
     /// Counts a denial; answers the record if one is due at once.

@@ -61,12 +61,7 @@ impl Desk {
     }
 
     /// What needs no market: who asks, with which key, and whether the desk can answer at all.
-    fn check_intent(
-        &self,
-        intent: &Intent,
-        context: &Context<'_>,
-        now: Now,
-    ) -> Result<(), Denial> {
+    fn check_intent(&self, intent: &Intent, context: &Context<'_>, now: Now) -> Result<(), Denial> {
         let key = &intent.key;
         if !self.attached.contains(&key.strategy) {
             let sentence = format!("{} must attach before it sends intents", key.strategy);
@@ -103,12 +98,7 @@ impl Desk {
     }
 
     /// Target less position less working.
-    fn net(
-        &mut self,
-        intent: &Intent,
-        context: &Context<'_>,
-        now: Now,
-    ) -> Result<Netted, Denial> {
+    fn net(&mut self, intent: &Intent, context: &Context<'_>, now: Now) -> Result<Netted, Denial> {
         let contract = intent.target.contract();
         let strategy = intent.strategy();
         let legs: Vec<ConId> = contract.legs().iter().map(|leg| leg.con_id).collect();
@@ -131,11 +121,7 @@ impl Desk {
             .collect();
         let units = self.needed_units(intent, &others)?;
         let Some((order_id, entry)) = own.first().copied() else {
-            return Ok(if units == 0 {
-                Netted::Satisfied
-            } else {
-                Netted::Submit(units)
-            });
+            return Ok(if units == 0 { Netted::Satisfied } else { Netted::Submit(units) });
         };
         let working = entry.working_units();
         let limit = entry.modify.as_ref().unwrap_or(&entry.order).limit;
@@ -237,10 +223,7 @@ impl Desk {
         let Some(entry) = self.state.orders.get(&order_id) else {
             return deny(DenialCode::OrderInTheWay, format!("order {order_id} is gone"));
         };
-        debug_assert!(matches!(
-            entry.state(),
-            OrderState::Working | OrderState::PartlyFilled
-        ));
+        debug_assert!(matches!(entry.state(), OrderState::Working | OrderState::PartlyFilled));
         let filled = entry.filled_units();
         let larger = entry.order.quantity.max(quantity) - filled;
         let order = Order {
@@ -344,10 +327,7 @@ struct Backlogged {
 
 impl Backlogged {
     const fn of(context: &Context<'_>) -> Self {
-        Self {
-            records: context.backlog.records,
-            age_ms: context.backlog.age.as_millis(),
-        }
+        Self { records: context.backlog.records, age_ms: context.backlog.age.as_millis() }
     }
 }
 
@@ -382,4 +362,3 @@ fn evidence_of(seen: &GateEvidence) -> Evidence {
         link_ready: seen.link_ready,
     }
 }
-

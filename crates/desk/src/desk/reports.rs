@@ -35,17 +35,11 @@ pub(super) struct News {
 
 impl News {
     pub(super) fn because(words: &str) -> Self {
-        Self {
-            words: words.to_owned(),
-            ..Self::default()
-        }
+        Self { words: words.to_owned(), ..Self::default() }
     }
 
     fn of_perm(perm_id: PermId) -> Self {
-        Self {
-            perm_id: Some(perm_id),
-            ..Self::default()
-        }
+        Self { perm_id: Some(perm_id), ..Self::default() }
     }
 }
 
@@ -169,11 +163,7 @@ impl Desk {
         }
         let filled = entry.filled_units();
         let detail = news.words.clone();
-        self.record(Record::Ended {
-            order_id,
-            end,
-            detail,
-        });
+        self.record(Record::Ended { order_id, end, detail });
         if end != EndState::Inactive {
             self.tell_outcome(order_id, &IntentOutcome::Ended { end, filled });
         }
@@ -232,11 +222,7 @@ impl Desk {
         };
         let old = (entry.order.limit, entry.order.quantity);
         let wanted = entry.modify.as_ref().map(|wanted| (wanted.limit, wanted.quantity));
-        let modified = Record::Modified {
-            order_id,
-            limit,
-            quantity,
-        };
+        let modified = Record::Modified { order_id, limit, quantity };
         match wanted {
             Some(wanted) if wanted == (limit, quantity) => self.record(modified),
             // A round that finds the old terms may be older than the modify: only its answer, or a
@@ -271,10 +257,7 @@ impl Desk {
                     self.record(Record::Sent { order_id, hash });
                     return;
                 }
-                let news = News {
-                    hash: Some(hash),
-                    ..News::default()
-                };
+                let news = News { hash: Some(hash), ..News::default() };
                 (OrderEvent::SendOk, news)
             }
             Err(refused) if modify.is_some() && entry.sent => {
@@ -294,11 +277,7 @@ impl Desk {
 
     pub(super) fn on_report(&mut self, report: Report, context: &Context<'_>, now: Now) {
         match report {
-            Report::Acknowledged {
-                order_id,
-                perm_id,
-                reference,
-            } => {
+            Report::Acknowledged { order_id, perm_id, reference } => {
                 self.highest_seen_id = self.highest_seen_id.max(order_id.0);
                 match self.state.locate(order_id, Some(perm_id), &reference) {
                     Some(order_id) => {
@@ -309,22 +288,16 @@ impl Desk {
                     None => self.request_reconcile("an order of someone else"),
                 }
             }
-            Report::Status {
-                order_id,
-                perm_id,
-                filled,
-                ..
-            } => match self.state.locate(order_id, Some(perm_id), "") {
-                Some(order_id) => {
-                    let news = News {
-                        filled: Some(filled),
-                        ..News::of_perm(perm_id)
-                    };
-                    self.happen(order_id, OrderEvent::Status, news, context, now);
+            Report::Status { order_id, perm_id, filled, .. } => {
+                match self.state.locate(order_id, Some(perm_id), "") {
+                    Some(order_id) => {
+                        let news = News { filled: Some(filled), ..News::of_perm(perm_id) };
+                        self.happen(order_id, OrderEvent::Status, news, context, now);
+                    }
+                    None if self.state.external.contains_key(&perm_id) => {}
+                    None => self.request_reconcile("status of an order that is not known"),
                 }
-                None if self.state.external.contains_key(&perm_id) => {}
-                None => self.request_reconcile("status of an order that is not known"),
-            },
+            }
             Report::Execution(fill) => self.on_execution(&fill, context, now),
             Report::ComboExecution(execution) => {
                 let order_id = self.state.by_perm.get(&execution.perm_id);
@@ -334,46 +307,29 @@ impl Desk {
                 }
             }
             Report::Busted { exec_id } => self.on_bust(exec_id, context, now),
-            Report::Fee {
-                exec_id,
-                amount,
-                currency,
-            } => {
+            Report::Fee { exec_id, amount, currency } => {
                 if !self.state.ledger.has_fee(&exec_id) && !mutation::active("drop_fee") {
-                    self.record(Record::Fee {
-                        exec_id,
-                        amount,
-                        currency,
-                    });
+                    self.record(Record::Fee { exec_id, amount, currency });
                 }
             }
-            Report::Ended {
-                order_id,
-                perm_id,
-                end,
-            } => match self.state.locate(order_id, Some(perm_id), "") {
-                // Executions before it may have been lost with the link: its reservation stays
-                // until a reconciliation has brought them.
-                Some(_) if !self.is_ready() && end != EndState::Filled => {
-                    self.request_reconcile("an order ended before the link was reconciled");
+            Report::Ended { order_id, perm_id, end } => {
+                match self.state.locate(order_id, Some(perm_id), "") {
+                    // Executions before it may have been lost with the link: its reservation stays
+                    // until a reconciliation has brought them.
+                    Some(_) if !self.is_ready() && end != EndState::Filled => {
+                        self.request_reconcile("an order ended before the link was reconciled");
+                    }
+                    Some(order_id) => {
+                        let news = News { end: Some(end), ..News::of_perm(perm_id) };
+                        self.happen(order_id, ended(end), news, context, now);
+                    }
+                    None if self.state.external.contains_key(&perm_id) => {
+                        self.record(Record::ExternalEnded { perm_id });
+                    }
+                    None => self.request_reconcile("end of an order that is not known"),
                 }
-                Some(order_id) => {
-                    let news = News {
-                        end: Some(end),
-                        ..News::of_perm(perm_id)
-                    };
-                    self.happen(order_id, ended(end), news, context, now);
-                }
-                None if self.state.external.contains_key(&perm_id) => {
-                    self.record(Record::ExternalEnded { perm_id });
-                }
-                None => self.request_reconcile("end of an order that is not known"),
-            },
-            Report::Rejected {
-                order_id,
-                code,
-                text,
-            } => {
+            }
+            Report::Rejected { order_id, code, text } => {
                 let news = News {
                     end: Some(EndState::Rejected),
                     code,
@@ -383,28 +339,15 @@ impl Desk {
                 self.happen(order_id, OrderEvent::Rejected, news, context, now);
             }
             Report::CancelRejected { order_id, code } => {
-                let news = News {
-                    code,
-                    ..News::default()
-                };
+                let news = News { code, ..News::default() };
                 self.happen(order_id, OrderEvent::CancelRejected, news, context, now);
             }
             Report::ModifyRejected { order_id, code } => {
-                let news = News {
-                    code,
-                    ..News::default()
-                };
+                let news = News { code, ..News::default() };
                 self.happen(order_id, OrderEvent::ModifyRejected, news, context, now);
             }
-            Report::Modified {
-                order_id,
-                limit,
-                quantity,
-            } => {
-                let news = News {
-                    works: Some((limit, quantity)),
-                    ..News::default()
-                };
+            Report::Modified { order_id, limit, quantity } => {
+                let news = News { works: Some((limit, quantity)), ..News::default() };
                 self.happen(order_id, OrderEvent::Modified, news, context, now);
             }
             Report::Lifecycle(event) => self.on_lifecycle(event, context),
@@ -425,11 +368,8 @@ impl Desk {
         let judged = self.state.ledger.judge(&fill.exec_id);
         let strategy = self.state.owner(fill);
         let terms = terms_of(context, fill.con_id);
-        let filled = |fill: &Fill| Record::Filled {
-            fill: fill.clone(),
-            strategy: strategy.clone(),
-            terms,
-        };
+        let filled =
+            |fill: &Fill| Record::Filled { fill: fill.clone(), strategy: strategy.clone(), terms };
         let corrects = matches!(judged, Judgement::Corrects(_));
         let booking = match judged {
             Judgement::Duplicate if mutation::active("skip_exec_dedupe") => filled(fill),
@@ -457,10 +397,7 @@ impl Desk {
             } else {
                 self.fill_event(order_id, fill)
             };
-            let news = News {
-                booking: Some(booking),
-                ..News::of_perm(fill.perm_id)
-            };
+            let news = News { booking: Some(booking), ..News::of_perm(fill.perm_id) };
             self.happen(order_id, event, news, context, now);
         } else {
             self.record(booking);
@@ -479,12 +416,12 @@ impl Desk {
         let Some(entry) = self.state.orders.get(&order_id) else {
             return OrderEvent::FillPart;
         };
-        let total = entry.modify.as_ref().map_or(entry.order.quantity, |wanted| {
-            wanted.quantity.max(entry.order.quantity)
-        });
+        let total = entry
+            .modify
+            .as_ref()
+            .map_or(entry.order.quantity, |wanted| wanted.quantity.max(entry.order.quantity));
         let mut after = entry.filled.clone();
-        *after.entry(fill.con_id).or_default() +=
-            Quantity(fill.side.sign() * fill.quantity.0);
+        *after.entry(fill.con_id).or_default() += Quantity(fill.side.sign() * fill.quantity.0);
         let wanted = trading::order::signed_legs(&entry.order.contract, entry.order.side, total);
         let done = |con_id: &ConId, wanted: &Quantity| {
             let filled = after.get(con_id).copied().unwrap_or_default().0;
@@ -515,10 +452,7 @@ impl Desk {
         });
         match order_id {
             Some(order_id) => {
-                let news = News {
-                    booking: Some(booking),
-                    ..News::default()
-                };
+                let news = News { booking: Some(booking), ..News::default() };
                 self.happen(order_id, OrderEvent::Bust, news, context, now);
             }
             None => self.record(booking),
@@ -538,11 +472,7 @@ impl Desk {
             .filter_map(|con_id| Some((con_id, terms_of(context, con_id)?)))
             .collect();
         let touched: BTreeSet<StrategyId> = shares.iter().map(|share| share.0.clone()).collect();
-        self.record(Record::Lifecycle {
-            event,
-            shares,
-            terms,
-        });
+        self.record(Record::Lifecycle { event, shares, terms });
         for strategy in touched {
             self.tell_positions(&strategy);
         }
@@ -576,15 +506,10 @@ fn terms_of(context: &Context<'_>, con_id: ConId) -> Option<Terms> {
 
 fn instruments_of(kind: &LifecycleKind) -> Vec<ConId> {
     match *kind {
-        LifecycleKind::Exercised {
-            con_id, delivery, ..
+        LifecycleKind::Exercised { con_id, delivery, .. }
+        | LifecycleKind::Assigned { con_id, delivery, .. } => {
+            [Some(con_id), delivery.map(|delivery| delivery.con_id)].into_iter().flatten().collect()
         }
-        | LifecycleKind::Assigned {
-            con_id, delivery, ..
-        } => [Some(con_id), delivery.map(|delivery| delivery.con_id)]
-            .into_iter()
-            .flatten()
-            .collect(),
         LifecycleKind::Expired { con_id, .. }
         | LifecycleKind::CashSettled { con_id, .. }
         | LifecycleKind::Dividend { con_id, .. }

@@ -20,12 +20,7 @@ use trading::report::OpenOrder;
 const UNRESOLVED_MAX: usize = 100;
 
 impl Desk {
-    pub(super) fn on_reconciled(
-        &mut self,
-        result: RoundResult,
-        context: &Context<'_>,
-        now: Now,
-    ) {
+    pub(super) fn on_reconciled(&mut self, result: RoundResult, context: &Context<'_>, now: Now) {
         if !self.link_up || result.link_generation != self.link_generation {
             return;
         }
@@ -62,9 +57,7 @@ impl Desk {
                 complete: result.complete,
                 positions: result.positions.clone(),
                 cash: result.cash.clone(),
-                open_orders: open
-                    .map(|order| (order.reference.clone(), order.perm_id))
-                    .collect(),
+                open_orders: open.map(|order| (order.reference.clone(), order.perm_id)).collect(),
                 unresolved,
             },
         });
@@ -80,9 +73,7 @@ impl Desk {
         let mut external = BTreeSet::new();
         for open in &result.open {
             self.highest_seen_id = self.highest_seen_id.max(open.order_id.0);
-            let order_id = self
-                .state
-                .locate(open.order_id, Some(open.perm_id), &open.reference);
+            let order_id = self.state.locate(open.order_id, Some(open.perm_id), &open.reference);
             let Some(order_id) = order_id else {
                 external.insert(open.perm_id);
                 self.adopt(open);
@@ -140,8 +131,7 @@ impl Desk {
     ) {
         for completed in &result.completed {
             let order_id =
-                self.state
-                    .locate(OrderId(0), Some(completed.perm_id), &completed.reference);
+                self.state.locate(OrderId(0), Some(completed.perm_id), &completed.reference);
             let Some(order_id) = order_id.filter(|order_id| !found.contains(order_id)) else {
                 continue;
             };
@@ -155,11 +145,7 @@ impl Desk {
                 ..News::default()
             };
             let inactive = completed.end == trading::report::EndState::Inactive;
-            let event = if inactive {
-                ended(completed.end)
-            } else {
-                OrderEvent::FoundCompleted
-            };
+            let event = if inactive { ended(completed.end) } else { OrderEvent::FoundCompleted };
             self.happen(order_id, event, news, context, now);
         }
     }
@@ -185,9 +171,7 @@ impl Desk {
             let Some(entry) = self.state.orders.get(&order_id) else {
                 continue;
             };
-            let ends = context
-                .surroundings
-                .time_in_force_end(&entry.order, entry.created);
+            let ends = context.surroundings.time_in_force_end(&entry.order, entry.created);
             let over = ends.is_some_and(|end| end <= now.market);
             let settled = self.prove_absent(order_id, result, now);
             let (event, words) = if over {
@@ -212,10 +196,7 @@ impl Desk {
             return true;
         }
         let link_generation = result.link_generation;
-        let first = Absence {
-            first: now.process,
-            link_generation,
-        };
+        let first = Absence { first: now.process, link_generation };
         let absence = self.absent.entry(order_id).or_insert(first);
         if absence.link_generation != link_generation {
             *absence = first;
@@ -271,11 +252,7 @@ impl Desk {
                 unresolved.push(reason.clone());
                 if !is_restricted {
                     self.alarm(reason.clone());
-                    self.record(Record::ContractRestricted {
-                        con_id,
-                        restricted: true,
-                        reason,
-                    });
+                    self.record(Record::ContractRestricted { con_id, restricted: true, reason });
                 }
             } else if is_restricted && !uneven.contains(&con_id) {
                 self.record(Record::ContractRestricted {

@@ -17,11 +17,7 @@ fn price(text: &str) -> Price {
 }
 
 fn terms(multiplier: u32, margined_daily: bool) -> Terms {
-    Terms {
-        multiplier: Multiplier(multiplier),
-        currency: Currency::USD,
-        margined_daily,
-    }
+    Terms { multiplier: Multiplier(multiplier), currency: Currency::USD, margined_daily }
 }
 
 fn fill(exec_id: &str, con_id: u32, signed: i64, price: Price, second: i64) -> Fill {
@@ -88,7 +84,8 @@ fn check_figures(ledger: &Ledger, figures: &Value) {
 #[test]
 fn the_ten_trade_day_comes_to_the_figures_worked_out_by_hand() {
     let day: Value =
-        serde_json::from_str(include_str!("../../../../tests/fixtures/ten_trade_day.json")).unwrap();
+        serde_json::from_str(include_str!("../../../../tests/fixtures/ten_trade_day.json"))
+            .unwrap();
     let mut ledger = Ledger::default();
     let amount = money(text(&day, "starting_cash"));
     book(&mut ledger, &event("start", 0, LifecycleKind::Cash { amount }));
@@ -107,11 +104,8 @@ fn the_ten_trade_day_comes_to_the_figures_worked_out_by_hand() {
         ledger.fill(&trade, Some(&strategy("one")));
         ledger.fee(&trade.exec_id, money(text(row, "fee")), Currency::USD);
         if let Some(amount) = row["variation"].as_str() {
-            let kind = LifecycleKind::Variation {
-                con_id,
-                mark: trade.price,
-                amount: money(amount),
-            };
+            let kind =
+                LifecycleKind::Variation { con_id, mark: trade.price, amount: money(amount) };
             book(&mut ledger, &event(&format!("v{index}"), second + 1, kind));
         }
     }
@@ -175,11 +169,7 @@ fn shares_of_an_assignment_go_by_what_each_strategy_is_short() {
     let kind = LifecycleKind::Assigned {
         con_id: ConId(1),
         quantity: Quantity(-2),
-        delivery: Some(Delivery {
-            con_id: ConId(9),
-            quantity: Quantity(-200),
-            price: price("50"),
-        }),
+        delivery: Some(Delivery { con_id: ConId(9), quantity: Quantity(-200), price: price("50") }),
     };
     let shares = ledger.shares_of(&kind);
     let part = |owner: &str, con_id: u32| {
@@ -207,10 +197,7 @@ fn apply(ledger: &mut Ledger, fact: &Fact) {
         Fact::Bust(exec_id) => ledger.bust(exec_id),
         Fact::Fee(exec_id, amount) => ledger.fee(exec_id, *amount, Currency::USD),
         Fact::Expiry(quantity) => {
-            let kind = LifecycleKind::Expired {
-                con_id: ConId(1),
-                quantity: Quantity(*quantity),
-            };
+            let kind = LifecycleKind::Expired { con_id: ConId(1), quantity: Quantity(*quantity) };
             ledger.lifecycle(&event("expiry", 100, kind), &Vec::new());
         }
     }

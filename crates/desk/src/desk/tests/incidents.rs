@@ -80,10 +80,7 @@ impl Case {
         self.on(DeskEvent::Report(Box::new(report)))
     }
 
-    fn reconcile(
-        &mut self,
-        change: impl Fn(&mut crate::reconcile::RoundResult),
-    ) -> Vec<Effect> {
+    fn reconcile(&mut self, change: impl Fn(&mut crate::reconcile::RoundResult)) -> Vec<Effect> {
         let mut result = nothing_found(at(self.seconds), self.desk.link_generation);
         change(&mut result);
         self.on(DeskEvent::Reconciled(Box::new(result)))
@@ -304,9 +301,13 @@ fn the_same_decision_twice_is_satisfied_and_a_better_one_modifies() {
     let mut case = Case::working();
     let effects = case.intend(2, 3, "100.00");
     let satisfied = |effect: &Effect| {
-        matches!(effect, Effect::ToStrategy {
-            answer: DeskAnswer::Outcome { outcome: IntentOutcome::Satisfied, .. }, ..
-        })
+        matches!(
+            effect,
+            Effect::ToStrategy {
+                answer: DeskAnswer::Outcome { outcome: IntentOutcome::Satisfied, .. },
+                ..
+            }
+        )
     };
     assert!(effects.iter().any(satisfied));
     case.intend(3, 3, "100.01");

@@ -19,16 +19,28 @@ use trading::trading_state::HaltEpoch;
 
 #[derive(Clone, Debug)]
 enum Op {
-    Intent { combo: bool, units: i64, cents: i64 },
+    Intent {
+        combo: bool,
+        units: i64,
+        cents: i64,
+    },
     /// The session handles the next message for the broker.
     Session(Fate),
-    Fill { index: usize, units: i64 },
+    Fill {
+        index: usize,
+        units: i64,
+    },
     /// A report reaches the desk: which, and whether it comes again later.
-    Report { index: usize, again: bool },
+    Report {
+        index: usize,
+        again: bool,
+    },
     LinkLost,
     Crash,
     Durable,
-    Wait { seconds: u64 },
+    Wait {
+        seconds: u64,
+    },
     Reconcile,
     CancelAll,
 }
@@ -65,7 +77,12 @@ struct Life {
 }
 
 impl Life {
+    /// In a build with `--cfg mutations`, OPTIONSIB_MUTATION names the fault that must turn this red.
     fn begin() -> Self {
+        #[cfg(mutations)]
+        if let Ok(name) = std::env::var("OPTIONSIB_MUTATION") {
+            crate::mutation::set(&name);
+        }
         let mut life = Self {
             world: World::new(),
             desk: desk(fresh_state(), 1),
@@ -204,10 +221,7 @@ impl Life {
         };
         let order_id = cleared.order().order_id;
         let hash = cleared.hash();
-        let fence = Fence {
-            halt_epoch: HaltEpoch(0),
-            desk_generation: self.epoch,
-        };
+        let fence = Fence { halt_epoch: HaltEpoch(0), desk_generation: self.epoch };
         let now = self.now().process;
         let Ok(order) = cleared.open(fence, now) else {
             self.outcome(order_id, Fate::Refused);
@@ -374,7 +388,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { max_shrink_iters: 2_000, ..ProptestConfig::with_cases(200) })]
+    #![proptest_config(ProptestConfig::default())]
 
     #[test]
     fn no_life_of_the_desk_breaks_a_promise(ops in ops()) {

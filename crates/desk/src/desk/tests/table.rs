@@ -20,27 +20,11 @@ fn desk_in(state: OrderState) -> Desk {
             _ => unreachable!("an approval"),
         },
     };
-    let acknowledged = Record::Acknowledged {
-        order_id: ORDER,
-        perm_id: PermId(71),
-    };
-    let unknown = Record::Unknown {
-        order_id: ORDER,
-        reason: String::new(),
-    };
-    let abandoned = Record::Abandoned {
-        order_id: ORDER,
-        proof: String::new(),
-    };
-    let cancel = Record::CancelRequested {
-        order_id: ORDER,
-        reason: String::new(),
-    };
-    let ended = |end| Record::Ended {
-        order_id: ORDER,
-        end,
-        detail: String::new(),
-    };
+    let acknowledged = Record::Acknowledged { order_id: ORDER, perm_id: PermId(71) };
+    let unknown = Record::Unknown { order_id: ORDER, reason: String::new() };
+    let abandoned = Record::Abandoned { order_id: ORDER, proof: String::new() };
+    let cancel = Record::CancelRequested { order_id: ORDER, reason: String::new() };
+    let ended = |end| Record::Ended { order_id: ORDER, end, detail: String::new() };
     let mut records = vec![approved()];
     match state {
         OrderState::Pending => {}
@@ -79,9 +63,7 @@ fn news_of(event: OrderEvent, desk: &Desk) -> News {
         OrderEvent::FillWhole => Some(filled("n.01", left.max(1))),
         OrderEvent::FillBeyond => Some(filled("n.01", left + 1)),
         OrderEvent::Correction => Some(filled("f.02", 1)),
-        OrderEvent::Bust => Some(Record::Busted {
-            exec_id: ExecId("f.01".to_owned()),
-        }),
+        OrderEvent::Bust => Some(Record::Busted { exec_id: ExecId("f.01".to_owned()) }),
         _ => None,
     };
     news.end = match event {

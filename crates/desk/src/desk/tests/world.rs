@@ -1,15 +1,27 @@
 //! Two stocks that always trade at 100, limits that never bind, and three layers that agree.
 
-use super::super::*;
-use crate::record::Evidence;
-use market::instrument::{Combo, Contract, Instrument, InstrumentKind, Leg, TickRule};
-use market::money::{Currency, Multiplier};
+use crate::desk::{Backlog, Context, Desk, DeskConfig, DeskEvent, Effect, Surroundings};
+use crate::reconcile::RoundResult;
+use crate::record::{Evidence, Record};
+use crate::state::State;
+use market::instrument::{
+    Catalog, Combo, ConId, Contract, Instrument, InstrumentKind, Leg, TickRule,
+};
+use market::money::{Currency, Money, Multiplier, Price, Quantity};
 use market::quote::{Level, Quote, Side};
+use market::time::{Now, ProcessTime, Timestamp};
+use risk::gate::Gate;
 use risk::limits::{Limits, PerSymbol};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use trading::approval::{Clearance, Layer};
-use trading::intent::Purpose;
-use valuation::view::{DataState, MarketView, RegimeView, UnderlyingLine};
+use trading::approval::{Approval, Clearance, Layer};
+use trading::denial::Denial;
+use trading::id::{AccountId, Epoch, InstallId, IntentKey, OrderId, PermId, StrategyId};
+use trading::intent::{Intent, Purpose, Target};
+use trading::order::{Order, TimeInForce};
+use trading::report::Fill;
+use trading::trading_state::TradingStates;
+use valuation::view::{DataState, MarketView, Markets, RegimeView, UnderlyingLine};
 
 pub(super) const ONE: ConId = ConId(1);
 pub(super) const TWO: ConId = ConId(2);
@@ -29,12 +41,7 @@ pub(super) fn at(seconds: u64) -> Now {
 }
 
 pub(super) fn key(epoch: u32, seq: u32) -> IntentKey {
-    IntentKey {
-        install: InstallId(7),
-        epoch: Epoch(epoch),
-        strategy: owner(),
-        seq,
-    }
+    IntentKey { install: InstallId(7), epoch: Epoch(epoch), strategy: owner(), seq }
 }
 
 pub(super) fn price(text: &str) -> Price {
@@ -50,14 +57,8 @@ pub(super) fn spread() -> Contract {
 pub(super) fn intent(key: IntentKey, contract: &Contract, units: i64, limit: &str) -> Intent {
     let units = Quantity(units);
     let target = match contract {
-        Contract::Single(con_id) => Target::Single {
-            con_id: *con_id,
-            position: units,
-        },
-        Contract::Combo(combo) => Target::Combo {
-            combo: combo.clone(),
-            units,
-        },
+        Contract::Single(con_id) => Target::Single { con_id: *con_id, position: units },
+        Contract::Combo(combo) => Target::Combo { combo: combo.clone(), units },
     };
     Intent {
         key,
@@ -88,11 +89,7 @@ impl Surroundings for Calendar {
 }
 
 fn approval(layer: Layer, order: &Order) -> Approval {
-    Approval {
-        layer,
-        order: order.canonical_hash(),
-        grounds: vec![],
-    }
+    Approval { layer, order: order.canonical_hash(), grounds: vec![] }
 }
 
 pub(super) struct World {
@@ -119,12 +116,7 @@ impl World {
                 kind: InstrumentKind::Stock,
             };
             catalog.insert(stock).unwrap();
-            let level = |text| {
-                Some(Level {
-                    price: price(text),
-                    size: 100,
-                })
-            };
+            let level = |text| Some(Level { price: price(text), size: 100 });
             underlyings.push(UnderlyingLine {
                 con_id,
                 quote: Quote {
@@ -248,11 +240,7 @@ pub(super) fn fill(exec_id: &str, quantity: i64) -> Fill {
 }
 
 pub(super) fn filled(exec_id: &str, quantity: i64) -> Record {
-    Record::Filled {
-        fill: fill(exec_id, quantity),
-        strategy: Some(owner()),
-        terms: None,
-    }
+    Record::Filled { fill: fill(exec_id, quantity), strategy: Some(owner()), terms: None }
 }
 
 /// A reconciliation that found nothing at all.
@@ -271,11 +259,7 @@ pub(super) fn nothing_found(started: Now, link_generation: u32) -> RoundResult {
 }
 
 pub(super) fn link(generation: u32) -> DeskEvent {
-    DeskEvent::Link {
-        up: true,
-        generation,
-        next_valid_id: None,
-    }
+    DeskEvent::Link { up: true, generation, next_valid_id: None }
 }
 
 /// The names of the records among the effects.
