@@ -14,6 +14,8 @@ pub mod auditor;
 pub mod executions;
 pub mod fact;
 mod invariant;
+#[cfg(test)]
+mod lives;
 pub mod offline;
 pub mod orders;
 pub mod report;

@@ -229,6 +229,13 @@ impl Scene {
     }
 
     pub fn fill(&mut self, number: u32, exec_id: &str, side: Side, quantity: i64) {
+        self.execute(number, exec_id, side, quantity);
+        let fill = fill(number, exec_id, side, quantity);
+        self.record(&Fact::Filled { fill, strategy: Some("alpha".to_owned()), terms: None });
+    }
+
+    /// At the venue alone.
+    pub fn execute(&mut self, number: u32, exec_id: &str, side: Side, quantity: i64) {
         let fill = fill(number, exec_id, side, quantity);
         self.venue.executions.push(ExecutionTruth {
             exec_id: exec_id.to_owned(),
@@ -241,7 +248,6 @@ impl Scene {
         *self.venue.positions.entry(CALL).or_default() +=
             if side == Side::Buy { quantity } else { -quantity };
         self.venue_cash_from_executions();
-        self.record(&Fact::Filled { fill, strategy: Some("alpha".to_owned()), terms: None });
     }
 
     pub fn venue_cash_from_executions(&mut self) {

@@ -326,7 +326,7 @@ fn strategy_of(reference: &str) -> Option<&str> {
 mod tests {
     use crate::fact::{EndState, Fact};
     use crate::report::Invariant;
-    use crate::scene::{CALL, Scene, reference};
+    use crate::scene::{CALL, Scene, approved, reference};
     use market::quote::Side;
     use std::collections::BTreeMap;
 
@@ -382,6 +382,27 @@ mod tests {
         scene.approve(2, Side::Buy, 3, 5);
         scene.expect_held(&[Invariant::I1]);
         scene.approve(3, Side::Buy, 1, 5);
+        scene.expect_red(&[Invariant::I1]);
+    }
+
+    #[test]
+    fn a_modify_is_judged_against_its_intent() {
+        for (quantity, target, holds) in [(5, 5, true), (5, 4, false)] {
+            let mut scene = Scene::new();
+            scene.approve(1, Side::Buy, 2, 2);
+            scene.fill(1, "e.1.01", Side::Buy, 1);
+            let changed = approved(1, Side::Buy, quantity, target);
+            scene.record(&Fact::ModifyApproved(Box::new(changed)));
+            assert_eq!(scene.auditor.report().held(Invariant::I1), holds, "{quantity}");
+        }
+    }
+
+    #[test]
+    fn an_inactive_order_keeps_its_share_of_the_target() {
+        let mut scene = Scene::new();
+        let order = scene.approve(1, Side::Buy, 2, 2);
+        scene.record(&Fact::Ended { order_id: order.order_id, end: EndState::Inactive });
+        scene.approve(2, Side::Buy, 2, 2);
         scene.expect_red(&[Invariant::I1]);
     }
 
