@@ -36,9 +36,15 @@ impl Client {
     /// A client of the node that `args` name. Nothing is sent yet.
     #[must_use]
     pub fn new(args: &ClientArgs) -> Self {
+        Self::with_patience(args, PATIENCE)
+    }
+
+    /// A client that waits no longer than `patience` for an answer.
+    #[must_use]
+    pub fn with_patience(args: &ClientArgs, patience: Duration) -> Self {
         let config = Agent::config_builder()
-            .timeout_global(Some(PATIENCE))
-            .timeout_connect(Some(CONNECT_PATIENCE))
+            .timeout_global(Some(patience))
+            .timeout_connect(Some(patience.min(CONNECT_PATIENCE)))
             .http_status_as_error(false)
             // The node is on this machine, whatever the environment says about proxies.
             .proxy(None)

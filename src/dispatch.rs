@@ -8,6 +8,7 @@ use crate::configuration::{Configuration, Source};
 use crate::control::{FaultView, Resumed, SnapshotView};
 use crate::failure::Failure;
 use crate::halting::{self, Way};
+use crate::state_audit;
 use crate::state_tools;
 use crate::terminal::{self, Paint};
 use clap::Parser;
@@ -97,7 +98,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
             let text = format!("snapshot at seq {}, {} bytes", made.seq, made.bytes);
             say(output, &made, &text)
         }
-        Command::Audit(_) => Err(Failure::internal("this build has no auditor")),
+        Command::Audit(args) => state_audit::audit(&args.state, output),
     }
 }
 

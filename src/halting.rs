@@ -17,6 +17,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+/// An API that takes longer is stuck, and the next way in is tried.
+const API_PATIENCE: Duration = Duration::from_secs(2);
 /// The watchdog looks several times a second; trips wait for the latch to be durable.
 const SOCKET_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -50,9 +52,14 @@ pub struct HaltReport {
 /// # Errors
 /// None works.
 pub fn halt(args: &HaltArgs) -> Result<HaltReport, Failure> {
+    halt_within(args, API_PATIENCE)
+}
+
+fn halt_within(args: &HaltArgs, api_patience: Duration) -> Result<HaltReport, Failure> {
     let mut remarks = Vec::new();
     let request = HaltRequest { reason: args.reason.clone() };
-    match Client::new(&args.client).post::<HaltAcknowledged>("/halt", &request) {
+    let client = Client::with_patience(&args.client, api_patience);
+    match client.post::<HaltAcknowledged>("/halt", &request) {
         Ok(acknowledged) => {
             let halt_epoch = Some(acknowledged.halt_epoch);
             return Ok(HaltReport { acknowledged: true, way: Way::Api, halt_epoch, remarks });
@@ -128,6 +135,18 @@ mod tests {
         assert_eq!((report.way, report.acknowledged), (Way::Socket, true));
         assert_eq!(watchdog.join().unwrap(), "halt lunch\n");
         assert!(!state.path().join(HALT_FILE).exists());
+    }
+
+    #[test]
+    fn an_api_that_is_stuck_does_not_hold_the_halt_up() {
+        let state = tempfile::tempdir().unwrap();
+        // The system takes the connection, and nobody ever answers it.
+        let stuck = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut args = args(state.path());
+        args.client.api = stuck.local_addr().unwrap().to_string();
+        let report = halt_within(&args, Duration::from_millis(50)).unwrap();
+        assert_eq!(report.way, Way::File);
+        assert!(report.remarks[0].contains("timeout"), "{:?}", report.remarks);
     }
 
     #[test]
