@@ -23,14 +23,14 @@ fn key() -> IntentKey {
     IntentKey {
         install: InstallId(0xab),
         epoch: Epoch(7),
-        strategy: StrategyId::new("alpha").unwrap(),
+        strategy: StrategyId::new("alpha").expect("a name of a to z"),
         seq: 41,
     }
 }
 
 fn combo() -> Combo {
     let leg = |con_id, ratio| Leg { con_id: ConId(con_id), ratio };
-    Combo::new(vec![leg(5, 1), leg(4, -2)]).unwrap()
+    Combo::new(vec![leg(5, 1), leg(4, -2)]).expect("two legs without a common factor")
 }
 
 fn order() -> Order {
