@@ -6,7 +6,7 @@
 //! *Restart:* reopens the files, which begins a new epoch; everything that appends restarts with it.
 //! *Loses:* what was queued and not durable; nobody has acted on it.
 
-use crate::runtime::{Context, Role, RoleError, RoleMessage};
+use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
 use arc_swap::ArcSwapOption;
 use desk::record::{Record, SCHEMA_VERSION};
 use market::time::{ProcessTime, Timestamp};
@@ -14,13 +14,12 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use store::disk::Disk;
-use store::envelope::{NewRecord, WriterTag};
-use store::journal::queue::{AppendError, JournalHandle, JournalState, SeqRange};
-use store::journal::thread::{ThreadEnd, WriterThread, spawn_writer_thread};
-use store::journal::writer::JournalWriter;
-use store::journal::{JournalError, JournalOptions, Recovery, SchemaLimits, open};
-use store::seq::Seq;
+use store::journal::open;
+use store::{
+    AppendError, Disk, JournalError, JournalHandle, JournalOptions, JournalState, JournalWriter,
+    NewRecord, Recovery, SchemaLimits, Seq, SeqRange, ThreadEnd, WriterTag, WriterThread,
+    spawn_writer_thread,
+};
 
 /// How long the writer's thread may take to end before the process must not go on.
 const JOIN_PATIENCE: Duration = Duration::from_secs(2);

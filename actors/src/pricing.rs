@@ -5,7 +5,7 @@
 
 use crate::lines::ProductLines;
 use crate::runtime::slot::Stamped;
-use crate::runtime::{Context, Role, RoleError, RoleMessage};
+use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
 use crate::views::Views;
 use market::instrument::{Catalog, Instrument};
 use std::sync::{Arc, Mutex, PoisonError};

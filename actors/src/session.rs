@@ -8,10 +8,11 @@
 //! *Loses:* what the broker said while nobody listened; reconciliation asks for it.
 
 use crate::desk::DeskMessage;
-use crate::protocol_key;
+use crate::order_steps::announce;
 use crate::reconciler::ReconcilerMessage;
 use crate::runtime::protocol::ProtocolStep;
-use crate::runtime::{Context, Role, RoleError, RoleMessage, RoleRef};
+use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
+use crate::runtime::role_ref::RoleRef;
 use arc_swap::ArcSwap;
 use broker::link::{BrokerLink, LinkEffect, LinkInput, LinkState, LinkTiming};
 use broker::port::{BrokerEvent, OrderPort, WriteError};
@@ -19,7 +20,7 @@ use market::time::ProcessTime;
 use risk::cleared::Cleared;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use trading::id::{IntentKey, OrderId};
+use trading::id::OrderId;
 use trading::order::{Order, OrderHash};
 use trading::report::Question;
 
@@ -153,10 +154,8 @@ impl SessionRole {
             match effect {
                 LinkEffect::Connect { generation } => self.connect(generation, cx),
                 LinkEffect::Disconnect => self.port.disconnect(),
-                LinkEffect::Reconcile { generation } => {
-                    // Refused only while it restarts; it starts by asking.
-                    let _ = self.spec.reconciler.send(ReconcilerMessage::Begin { generation });
-                }
+                // The reconciler begins by itself when the link is published as reconciling.
+                LinkEffect::Reconcile { .. } => {}
                 LinkEffect::Publish { state, generation } => {
                     let status = LinkStatus { state, generation };
                     self.spec.status.store(Arc::new(status));
@@ -236,14 +235,6 @@ impl SessionRole {
         }
         self.tell_desk(DeskMessage::SendOutcome(SendOutcome { order_id, result, modify }))
     }
-}
-
-fn announce(
-    cx: &Context<SessionMessage>,
-    step: ProtocolStep,
-    key: &IntentKey,
-) -> Result<(), RoleError> {
-    cx.faults().step(step, protocol_key(key))
 }
 
 impl Role for SessionRole {

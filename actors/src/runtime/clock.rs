@@ -67,17 +67,11 @@ impl Clock {
         )
     }
 
-    /// The clock of a simulation: like [`Clock::scaled`] at natural speed, and marked as paused,
-    /// so that nothing ever blocks a thread to pass time. Call it inside the paused runtime.
+    /// The clock of a simulation: like [`Clock::scaled`], and marked as paused, so that nothing
+    /// ever blocks a thread to pass time. Call it inside the paused runtime.
     #[must_use]
-    pub fn simulated(base: Timestamp) -> Self {
-        Self::new(
-            Market::Scaled {
-                base,
-                speed_permille: NATURAL_SPEED_PERMILLE,
-            },
-            true,
-        )
+    pub fn simulated(base: Timestamp, speed_permille: u64) -> Self {
+        Self::new(Market::Scaled { base, speed_permille }, true)
     }
 
     /// Market time stands at `start` until the driver moves it. `paused` says whether tokio's
@@ -132,6 +126,22 @@ impl Clock {
     #[must_use]
     pub fn is_paused(&self) -> bool {
         self.0.paused
+    }
+
+    /// How long until market time is `at`, by process time; zero if it has passed. A driven clock
+    /// says nothing of the future: `None`.
+    #[must_use]
+    pub fn until_market(&self, at: Timestamp) -> Option<Duration> {
+        let ahead = at.since(self.now().market);
+        match &self.0.market {
+            Market::Wall { .. } => Some(ahead),
+            Market::Scaled { speed_permille, .. } => {
+                let nanos = ahead.as_nanos() * u128::from(NATURAL_SPEED_PERMILLE);
+                let nanos = nanos.div_ceil(u128::from(*speed_permille).max(1));
+                Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
+            }
+            Market::Driven(_) => None,
+        }
     }
 
     fn market_at(&self, process: ProcessTime) -> Timestamp {

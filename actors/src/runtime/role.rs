@@ -248,6 +248,12 @@ pub struct StepGate<'a> {
 }
 
 impl StepGate<'_> {
+    /// Whether anybody observes steps: callers spare themselves the key otherwise.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        self.faults.observes_steps()
+    }
+
     /// Announces that the intent with this key hash has reached `step`. Costs one relaxed load
     /// when nobody observes.
     ///

@@ -100,7 +100,7 @@ impl Bench {
         let granted = Permission::Granted {
             max_ttl: Duration::from_secs(86_400),
         };
-        let clock = Clock::simulated(Timestamp::EPOCH);
+        let clock = Clock::simulated(Timestamp::EPOCH, 1000);
         let diary = Diary::default();
         let (told, exhausted, halted) = (diary.clone(), diary.clone(), diary.clone());
         let hooks = Hooks::default()

@@ -1,0 +1,307 @@
+//! The auditor's role: gives the independent auditor every durable record, the wire and the tree, and
+//! halts the node when a promise was broken.
+//!
+//! The auditor itself outlives the role (and in a simulation the node): what it has heard is not lost
+//! with an actor.
+//!
+//! *Restart:* goes on behind the last record that was heard.
+//! *Loses:* nothing.
+
+use crate::desk::DeskMessage;
+use crate::journal::JournalPort;
+use crate::kill_switch::KillSwitchMessage;
+use crate::runtime::metrics;
+use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
+use crate::runtime::role_ref::RoleRef;
+use audit::fact::TimeInForce;
+use audit::{
+    AuditReport, AuditSettings, Auditor, ExecutionTruth, InstrumentTerms, VenueTruth, WireEvent,
+    WireOrder,
+};
+use broker::simulated::{SimulatedVenue, WireMessage};
+use desk::record::Latch;
+use exchange::Exchange;
+use exchange::order::{NewOrder, TimeInForce as VenueTimeInForce};
+use market::instrument::{Instrument, InstrumentKind};
+use market::time::{ProcessTime, Timestamp};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use store::{Disk, JournalError, JournalReader, Seq, read_from};
+use trading::trading_state::TradingState;
+
+/// Between two looks at the journal.
+const EVERY: Duration = Duration::from_secs(1);
+/// Between two proofs that the desk's state is the fold of its records.
+const PROVE_EVERY: Duration = Duration::from_secs(60);
+
+/// The auditor with its place in the journal. Clones share it.
+#[derive(Clone)]
+pub struct Audit(Arc<Mutex<Audited>>);
+
+struct Audited {
+    auditor: Auditor,
+    heard: Seq,
+    reader: Option<(Arc<dyn Disk>, JournalReader)>,
+}
+
+impl Audit {
+    /// An auditor that has heard nothing.
+    #[must_use]
+    pub fn new(settings: AuditSettings) -> Self {
+        let auditor = Auditor::new(settings);
+        Self(Arc::new(Mutex::new(Audited { auditor, heard: Seq::ZERO, reader: None })))
+    }
+
+    /// Tells the auditor something.
+    pub fn tell<T>(&self, tell: impl FnOnce(&mut Auditor) -> T) -> T {
+        tell(&mut self.lock().auditor)
+    }
+
+    /// The terms of instruments.
+    pub fn add_instruments<'a>(&self, instruments: impl IntoIterator<Item = &'a Instrument>) {
+        let mut audited = self.lock();
+        for instrument in instruments {
+            let terms = InstrumentTerms {
+                multiplier: instrument.multiplier.0,
+                is_future: matches!(instrument.kind, InstrumentKind::Future(_)),
+                currency: instrument.currency,
+            };
+            audited.auditor.add_instrument(instrument.con_id, terms);
+        }
+    }
+
+    /// Reads on up to `durable`.
+    ///
+    /// # Errors
+    /// When a record can't be read.
+    pub fn catch_up(&self, disk: &Arc<dyn Disk>, durable: Seq) -> Result<(), JournalError> {
+        let mut audited = self.lock();
+        let Audited { auditor, heard, reader } = &mut *audited;
+        if durable <= *heard {
+            return Ok(());
+        }
+        let (_, reader) = match reader {
+            // A new life of a simulated node has another disk object on the same bytes.
+            Some((on, reader)) if Arc::ptr_eq(on, disk) => {
+                reader.extend(durable)?;
+                (on, reader)
+            }
+            other => {
+                let fresh = read_from(Arc::clone(disk), heard.next(), Some(durable));
+                let (on, reader) = other.insert((Arc::clone(disk), fresh));
+                (on, reader)
+            }
+        };
+        for record in reader {
+            let record = record?;
+            auditor.on_record(&record);
+            *heard = record.seq;
+        }
+        Ok(())
+    }
+
+    /// Forgets the reader: the journal was opened again.
+    pub fn reopen(&self) {
+        self.lock().reader = None;
+    }
+
+    /// Hears everything that the venue receives from here on.
+    pub fn tap(&self, venue: &SimulatedVenue, journal: JournalPort) {
+        let audit = self.clone();
+        venue.tap(Box::new(move |message, now| {
+            audit.tell(|auditor| auditor.on_wire(wire_event(message), journal.durable().0, now));
+        }));
+    }
+
+    /// Compares with the venue's truth, which must be at a quiet point.
+    pub fn compare(&self, exchange: &Exchange, now: Timestamp) {
+        let truth = truth(exchange);
+        self.tell(|auditor| auditor.on_truth(&truth, now));
+    }
+
+    /// The verdict so far.
+    #[must_use]
+    pub fn report(&self) -> AuditReport {
+        self.lock().auditor.report()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Audited> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn wire_order(order: &NewOrder) -> WireOrder {
+    WireOrder {
+        order_id: order.client_order_id,
+        reference: order.reference.clone(),
+        account: None,
+        legs: order.contract.legs().iter().map(|leg| (leg.con_id, leg.ratio)).collect(),
+        side: order.side,
+        quantity: order.quantity.0,
+        limit_micros: order.limit.micros(),
+        time_in_force: match order.time_in_force {
+            VenueTimeInForce::Day => TimeInForce::Day,
+            VenueTimeInForce::GoodTillCanceled => TimeInForce::GoodTillCanceled,
+            VenueTimeInForce::ImmediateOrCancel => TimeInForce::ImmediateOrCancel,
+        },
+        valid_until_nanos: None,
+    }
+}
+
+fn wire_event(message: &WireMessage) -> WireEvent {
+    match message {
+        WireMessage::Placed(order) => WireEvent::Placed(wire_order(order)),
+        WireMessage::Modified(order) => WireEvent::Modified(wire_order(order)),
+        WireMessage::Canceled { client_order_id } => {
+            WireEvent::Canceled { order_id: *client_order_id }
+        }
+    }
+}
+
+fn truth(exchange: &Exchange) -> VenueTruth {
+    let executions = exchange.executions(Timestamp::EPOCH);
+    VenueTruth {
+        executions: executions
+            .iter()
+            .map(|execution| ExecutionTruth {
+                exec_id: execution.exec_id.clone(),
+                reference: execution.reference.clone(),
+                con_id: execution.con_id,
+                side: execution.side,
+                quantity: execution.quantity.0,
+                price_micros: execution.price.micros(),
+            })
+            .collect(),
+        positions: exchange.positions().into_iter().map(|(id, held)| (id, held.0)).collect(),
+        cash: exchange
+            .cash()
+            .into_iter()
+            .map(|(currency, amount)| (currency, amount.micros()))
+            .collect(),
+        open_orders: exchange
+            .open_orders()
+            .map(|order| (order.reference.clone(), order.perm_id))
+            .collect(),
+        fees: executions
+            .iter()
+            .map(|execution| {
+                let fee = (execution.currency, execution.fee.micros());
+                (execution.exec_id.clone(), fee)
+            })
+            .collect(),
+    }
+}
+
+/// What the auditor's role needs.
+#[derive(Clone)]
+pub struct AuditorSpec {
+    /// The auditor.
+    pub audit: Audit,
+    /// The journal's disk.
+    pub disk: Arc<dyn Disk>,
+    /// How far the journal is durable.
+    pub journal: JournalPort,
+    /// Proves that its state is the fold.
+    pub desk: RoleRef<DeskMessage>,
+    /// Halts on a violation.
+    pub kill_switch: RoleRef<KillSwitchMessage>,
+}
+
+/// What the auditor's role is told.
+#[derive(Clone, Copy, Debug)]
+pub enum AuditorMessage {
+    /// Look now.
+    Look,
+}
+
+impl RoleMessage for AuditorMessage {
+    fn duplicate(&self) -> Option<Self> {
+        Some(*self)
+    }
+
+    fn may_drop(&self) -> bool {
+        true
+    }
+
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Look => "look",
+        }
+    }
+}
+
+/// The role.
+pub struct AuditorRole {
+    spec: AuditorSpec,
+    due: ProcessTime,
+    prove: ProcessTime,
+    violations: u64,
+}
+
+impl AuditorRole {
+    /// Goes on where the auditor stands.
+    pub fn start(spec: &AuditorSpec, cx: &mut Context<AuditorMessage>) -> Result<Self, RoleError> {
+        cx.ready();
+        let now = cx.now().process;
+        Ok(Self { spec: spec.clone(), due: now, prove: now + PROVE_EVERY, violations: 0 })
+    }
+
+    fn look(&mut self) -> Result<(), RoleError> {
+        let durable = self.spec.journal.durable();
+        self.spec.audit.catch_up(&self.spec.disk, durable).map_err(RoleError::failed)?;
+        let report = self.spec.audit.report();
+        for (invariant, count) in &report.checks {
+            metrics::CHECKS.counter(&[invariant]).absolute(*count);
+        }
+        for (invariant, count) in &report.violated {
+            metrics::VIOLATIONS.counter(&[invariant]).absolute(*count);
+        }
+        let violations = report.violations_total();
+        if violations > self.violations {
+            self.violations = violations;
+            let last = report.violations.last();
+            let reason = last.map_or_else(
+                || "a promise was broken".to_owned(),
+                |violation| format!("{}: {}", violation.invariant, violation.sentence),
+            );
+            tracing::error!(reason, "a promise was broken, trading halts");
+            let latch =
+                Latch::Breaker { name: "auditor".to_owned(), scope: "account".to_owned() };
+            let trip = KillSwitchMessage::Trip { latch, state: TradingState::Halted, reason };
+            if self.spec.kill_switch.send(trip).is_err() {
+                // It is told again at the next look.
+                self.violations = 0;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Role for AuditorRole {
+    type Message = AuditorMessage;
+
+    fn handle(
+        &mut self,
+        message: AuditorMessage,
+        _: &mut Context<AuditorMessage>,
+    ) -> Result<(), RoleError> {
+        match message {
+            AuditorMessage::Look => self.look(),
+        }
+    }
+
+    fn next_wake(&self) -> Option<(ProcessTime, &'static str)> {
+        Some((self.due, "read the journal"))
+    }
+
+    fn on_wake(&mut self, cx: &mut Context<AuditorMessage>) -> Result<(), RoleError> {
+        let now = cx.now().process;
+        self.due = now + EVERY;
+        if now >= self.prove {
+            self.prove = now + PROVE_EVERY;
+            // A desk that is down proves it another time.
+            let _ = self.spec.desk.send(DeskMessage::Prove);
+        }
+        self.look()
+    }
+}

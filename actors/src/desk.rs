@@ -1,0 +1,555 @@
+//! The desk's role: the shell around the one machine that turns intents into orders.
+//!
+//! It appends what the machine records, holds each send until its records are durable, and carries
+//! everything else out at once.
+//!
+//! *Restart:* the fold of the journal up to the fence, then reconciled; strategies attach again.
+//! *Loses:* intents and reports that were queued; strategies ask again, reconciliation asks again.
+
+use crate::auditor::Audit;
+use crate::book_keeper::BookKeeper;
+use crate::journal::{JournalPort, writer_tag};
+use crate::order_steps::announce;
+use crate::reconciler::ReconcilerMessage;
+use crate::record_metrics;
+use crate::risk::RiskMessage;
+use crate::runtime::protocol::ProtocolStep;
+use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
+use crate::runtime::role_ref::RoleRef;
+use crate::session::{LinkStatus, SendOutcome, SessionMessage};
+use crate::strategy::StrategyMessage;
+use crate::views::Views;
+use arc_swap::ArcSwap;
+use broker::link::LinkState;
+use broker::wire_fence::WireFence;
+use desk::desk::{
+    Backlog, Context as DeskContext, Desk, DeskAnswer, DeskConfig, DeskEvent, Effect,
+    IntentOutcome, NextWake, RefusedSend, Surroundings,
+};
+use desk::fold::hash_of;
+use desk::reconcile::RoundResult;
+use desk::record::Record;
+use desk::view::DeskView;
+use market::instrument::Catalog;
+use market::money::Money;
+use market::time::{Date, Now, ProcessTime, Timestamp};
+use risk::cleared::Cleared;
+use risk::gate::Gate;
+use risk::limits::Limits;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use store::{Seq, WriterTag};
+use trading::id::{IntentKey, OrderId, StrategyId};
+use trading::intent::Intent;
+use trading::order::Order;
+use trading::report::Report;
+use trading::trading_state::TradingStates;
+
+/// Messages that are kept while the fold isn't durable yet; beyond it the role gives up.
+const EARLY_MAX: usize = 4_096;
+/// Between two looks at the watermark during recovery.
+const RECOVERY_POLL: Duration = Duration::from_millis(1);
+
+/// What the desk needs.
+#[derive(Clone)]
+pub struct DeskSpec {
+    /// The machine's settings; the epoch is the journal's.
+    pub config: DeskConfig,
+    /// The gate's limits.
+    pub limits: Limits,
+    /// The kernel's name in evidence.
+    pub kernel: String,
+    /// Where records go.
+    pub journal: JournalPort,
+    /// Where state comes from.
+    pub keeper: BookKeeper,
+    /// The views.
+    pub views: Views,
+    /// The instruments.
+    pub catalog: Arc<ArcSwap<Catalog>>,
+    /// The trading states.
+    pub states: Arc<ArcSwap<TradingStates>>,
+    /// Margin in use, by the risk book.
+    pub margin_used: Arc<ArcSwap<Money>>,
+    /// Cognition, performance and calendars.
+    pub surroundings: Arc<dyn Surroundings + Send + Sync>,
+    /// Admits only this incarnation to the wire.
+    pub fence: Arc<WireFence>,
+    /// Where the desk's picture is published.
+    pub view: Arc<ArcSwap<DeskView>>,
+    /// Writes orders.
+    pub session: RoleRef<SessionMessage>,
+    /// Asks the broker.
+    pub reconciler: RoleRef<ReconcilerMessage>,
+    /// Follows exposure.
+    pub risk: RoleRef<RiskMessage>,
+    /// Where answers go.
+    pub strategies: BTreeMap<StrategyId, RoleRef<StrategyMessage>>,
+    /// Told, at quiet points, that live and fold are one.
+    pub audit: Audit,
+    /// Tells a person.
+    pub alarm: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+/// What the desk is told.
+#[derive(Debug)]
+pub enum DeskMessage {
+    /// A strategy wants something.
+    Intent(Box<Intent>),
+    /// A strategy asks where it stands.
+    Attach(StrategyId),
+    /// The broker said something.
+    Report(Box<Report>),
+    /// The broker link changed.
+    Link(LinkStatus),
+    /// The broker's next valid order id.
+    NextOrderId(OrderId),
+    /// What became of a write.
+    SendOutcome(SendOutcome),
+    /// A reconciliation ended.
+    Reconciled(Box<RoundResult>),
+    /// Cancel all own working orders.
+    Halt {
+        /// Why.
+        reason: String,
+    },
+    /// Cancel a strategy's working orders.
+    CancelStrategy {
+        /// Whose.
+        strategy: StrategyId,
+        /// Why.
+        reason: String,
+    },
+    /// An exchange day began.
+    Day(Date),
+    /// The journal is durable up to here.
+    Durable(Seq),
+    /// Prove to the auditor that the live state is the fold of the journal.
+    Prove,
+}
+
+impl RoleMessage for DeskMessage {
+    fn duplicate(&self) -> Option<Self> {
+        match self {
+            Self::Intent(intent) => Some(Self::Intent(intent.clone())),
+            Self::Attach(strategy) => Some(Self::Attach(strategy.clone())),
+            Self::Report(report) => Some(Self::Report(report.clone())),
+            Self::Link(status) => Some(Self::Link(*status)),
+            Self::SendOutcome(outcome) => Some(Self::SendOutcome(outcome.clone())),
+            Self::Durable(seq) => Some(Self::Durable(*seq)),
+            Self::NextOrderId(order_id) => Some(Self::NextOrderId(*order_id)),
+            Self::Prove => Some(Self::Prove),
+            Self::Reconciled(_)
+            | Self::Halt { .. }
+            | Self::CancelStrategy { .. }
+            | Self::Day(_) => None,
+        }
+    }
+
+    fn may_drop(&self) -> bool {
+        // Reports can be lost on a real connection; reconciliation finds them.
+        matches!(self, Self::Report(_) | Self::Prove)
+    }
+
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Intent(_) => "intent",
+            Self::Attach(_) => "attach",
+            Self::Report(_) => "report",
+            Self::Link(_) => "link",
+            Self::NextOrderId(_) => "next_order_id",
+            Self::SendOutcome(_) => "send_outcome",
+            Self::Reconciled(_) => "reconciled",
+            Self::Halt { .. } => "halt",
+            Self::CancelStrategy { .. } => "cancel_strategy",
+            Self::Day(_) => "day",
+            Self::Durable(_) => "durable",
+            Self::Prove => "prove",
+        }
+    }
+}
+
+enum Stage {
+    /// Until the journal is durable up to the fence.
+    Recovering { fence: Seq, early: VecDeque<DeskMessage>, next_look: ProcessTime },
+    Running(Box<Running>),
+}
+
+struct Running {
+    desk: Desk,
+    held: VecDeque<(Seq, Held)>,
+    link: Option<LinkStatus>,
+    /// When the oldest record that isn't durable was appended.
+    behind_since: Option<ProcessTime>,
+}
+
+#[derive(Debug)]
+enum Held {
+    Place(Box<Cleared<Order>>),
+    Modify(Box<Cleared<Order>>),
+}
+
+/// The role.
+pub struct DeskRole {
+    spec: DeskSpec,
+    tag: WriterTag,
+    generation: u32,
+    stage: Stage,
+    /// The last record of this role.
+    last_own: Seq,
+    market_offset: Now,
+}
+
+impl DeskRole {
+    /// Shuts older incarnations out and begins to recover.
+    pub fn start(spec: &DeskSpec, cx: &mut Context<DeskMessage>) -> Result<Self, RoleError> {
+        let tag = writer_tag("desk", cx.generation())?;
+        let generation = tag.generation();
+        let fence = spec.journal.fence(&tag).map_err(RoleError::failed)?;
+        spec.fence.admit_desk(generation);
+        let now = cx.now();
+        let early = VecDeque::new();
+        let stage = Stage::Recovering { fence, early, next_look: now.process };
+        let last_own = fence;
+        let spec = spec.clone();
+        let mut role = Self { spec, tag, generation, stage, last_own, market_offset: now };
+        role.try_recover(cx)?;
+        Ok(role)
+    }
+
+    fn try_recover(&mut self, cx: &mut Context<DeskMessage>) -> Result<(), RoleError> {
+        let Stage::Recovering { fence, early, next_look } = &mut self.stage else { return Ok(()) };
+        if self.spec.journal.durable() < *fence {
+            *next_look = cx.now().process + RECOVERY_POLL;
+            return Ok(());
+        }
+        let state = self
+            .spec
+            .keeper
+            .at(*fence, |books| books.desk.clone())
+            .map_err(RoleError::failed)?;
+        let mut config = self.spec.config.clone();
+        config.epoch = trading::id::Epoch(self.spec.journal.epoch());
+        let gate = Gate::new(self.spec.limits.clone()).with_kernel(&self.spec.kernel);
+        let desk = Desk::from_state(config, gate, state, self.generation);
+        let early = std::mem::take(early);
+        let running =
+            Running { desk, held: VecDeque::new(), link: None, behind_since: None };
+        self.stage = Stage::Running(Box::new(running));
+        self.run(DeskEvent::Restarted, cx)?;
+        for strategy in self.spec.strategies.values() {
+            // One that is down attaches by itself when it starts.
+            let _ = strategy.send(StrategyMessage::DeskStarted);
+        }
+        let _ = self.spec.reconciler.send(ReconcilerMessage::DeskStarted);
+        for message in early {
+            self.take(message, cx)?;
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, event: DeskEvent, cx: &mut Context<DeskMessage>) -> Result<(), RoleError> {
+        let now = cx.now();
+        self.market_offset = now;
+        let Stage::Running(running) = &mut self.stage else { return Ok(()) };
+        let markets = self.spec.views.markets();
+        let (catalog, states) = (self.spec.catalog.load(), self.spec.states.load());
+        let margin_used = **self.spec.margin_used.load();
+        let records = self.spec.journal.waiting();
+        let age = running.behind_since.map_or(Duration::ZERO, |since| now.process.since(since));
+        let context = DeskContext {
+            markets: &markets,
+            catalog: &catalog,
+            states: &states,
+            margin_used,
+            backlog: Backlog { records, age },
+            surroundings: &*self.spec.surroundings,
+        };
+        let effects = running.desk.on(event, &context, now);
+        self.carry_out(effects, cx)
+    }
+
+    fn carry_out(
+        &mut self,
+        effects: Vec<Effect>,
+        cx: &mut Context<DeskMessage>,
+    ) -> Result<(), RoleError> {
+        let mut records: Vec<Record> = Vec::new();
+        let mut last = Seq::ZERO;
+        let mut complete = None;
+        for effect in effects {
+            if let Effect::Record(record) = effect {
+                if let Record::Reconciled { report } = &*record {
+                    complete = report.complete.then_some(report.link_generation);
+                }
+                records.push(*record);
+                continue;
+            }
+            last = self.append(&mut records, cx)?.max(last);
+            match effect {
+                Effect::Record(_) => {}
+                Effect::Send(cleared) => self.hold(last, Held::Place(cleared), cx)?,
+                Effect::SendModify(cleared) => self.hold(last, Held::Modify(cleared), cx)?,
+                Effect::Cancel { order_id } => {
+                    // While the session restarts nothing can be canceled; the desk asks again.
+                    let _ = self.spec.session.send(SessionMessage::Cancel(order_id));
+                }
+                Effect::ToStrategy { strategy, answer } => self.answer(&strategy, answer, cx)?,
+                Effect::Publish(view) => {
+                    self.spec.view.store(Arc::from(view));
+                    let _ = self.spec.risk.send(RiskMessage::Desk);
+                }
+                Effect::RequestReconcile(reason) => {
+                    let _ = self.spec.reconciler.send(ReconcilerMessage::Request(reason));
+                }
+                Effect::Alarm(text) => (self.spec.alarm)(&text),
+            }
+        }
+        self.append(&mut records, cx)?;
+        if let Some(generation) = complete {
+            let _ = self.spec.session.send(SessionMessage::Reconciled { generation });
+        }
+        if let Stage::Running(running) = &self.stage {
+            if running.desk.is_ready() { cx.ready() } else { cx.unready() }
+        }
+        Ok(())
+    }
+
+    fn append(
+        &mut self,
+        records: &mut Vec<Record>,
+        cx: &mut Context<DeskMessage>,
+    ) -> Result<Seq, RoleError> {
+        if records.is_empty() {
+            return Ok(Seq::ZERO);
+        }
+        let now = cx.now();
+        let range =
+            self.spec.journal.append(&self.tag, now.market, records).map_err(RoleError::failed)?;
+        if let Stage::Running(running) = &mut self.stage {
+            running.behind_since.get_or_insert(now.process);
+        }
+        self.last_own = range.last;
+        for record in records.drain(..) {
+            record_metrics::count(&record);
+            match &record {
+                Record::IntentApproved { intent, .. } => {
+                    announce(cx, ProtocolStep::Recorded, &intent.key)?;
+                }
+                Record::Acknowledged { order_id, .. } => {
+                    if let Some(key) = self.key_of(*order_id) {
+                        announce(cx, ProtocolStep::Acked, &key)?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(range.last)
+    }
+
+    fn key_of(&self, order_id: OrderId) -> Option<IntentKey> {
+        let Stage::Running(running) = &self.stage else { return None };
+        running.desk.state().orders.get(&order_id).map(|entry| entry.order.key.clone())
+    }
+
+    fn hold(
+        &mut self,
+        seq: Seq,
+        held: Held,
+        cx: &mut Context<DeskMessage>,
+    ) -> Result<(), RoleError> {
+        if desk::mutation::active("send_before_durable") {
+            return self.release(held, cx);
+        }
+        if let Stage::Running(running) = &mut self.stage {
+            running.held.push_back((seq, held));
+        }
+        self.release_durable(self.spec.journal.durable(), cx)
+    }
+
+    fn release_durable(
+        &mut self,
+        durable: Seq,
+        cx: &mut Context<DeskMessage>,
+    ) -> Result<(), RoleError> {
+        loop {
+            let Stage::Running(running) = &mut self.stage else { return Ok(()) };
+            match running.held.front() {
+                Some((seq, _)) if *seq <= durable => {}
+                Some(_) | None => return Ok(()),
+            }
+            let Some((_, held)) = running.held.pop_front() else { return Ok(()) };
+            self.release(held, cx)?;
+        }
+    }
+
+    fn release(&mut self, held: Held, cx: &mut Context<DeskMessage>) -> Result<(), RoleError> {
+        let (order_id, modify, message) = match held {
+            Held::Place(cleared) => {
+                announce(cx, ProtocolStep::Durable, &cleared.order().key)?;
+                (cleared.order().order_id, false, SessionMessage::Place(*cleared))
+            }
+            Held::Modify(cleared) => {
+                (cleared.order().order_id, true, SessionMessage::Modify(*cleared))
+            }
+        };
+        if self.spec.session.send(message).is_err() {
+            let refused = RefusedSend {
+                reason: "the broker session is down".to_owned(),
+                may_have_left: false,
+            };
+            tracing::debug!(%order_id, modify, "the session took no order");
+            return self.run(DeskEvent::SendOutcome { order_id, result: Err(refused) }, cx);
+        }
+        Ok(())
+    }
+
+    fn answer(
+        &self,
+        strategy: &StrategyId,
+        answer: DeskAnswer,
+        cx: &Context<DeskMessage>,
+    ) -> Result<(), RoleError> {
+        let came_to_nothing = match &answer {
+            DeskAnswer::Outcome {
+                key,
+                outcome: IntentOutcome::Denied(_) | IntentOutcome::Satisfied,
+            } => Some(key.clone()),
+            _ => None,
+        };
+        if let Some(role) = self.spec.strategies.get(strategy) {
+            // One that is down is told everything when it attaches.
+            let _ = role.send(StrategyMessage::Desk(Box::new(answer)));
+        }
+        came_to_nothing.map_or(Ok(()), |key| announce(cx, ProtocolStep::Settled, &key))
+    }
+
+    fn take(
+        &mut self,
+        message: DeskMessage,
+        cx: &mut Context<DeskMessage>,
+    ) -> Result<(), RoleError> {
+        let event = match message {
+            DeskMessage::Intent(intent) => DeskEvent::Intent(intent),
+            DeskMessage::Attach(strategy) => DeskEvent::Attach { strategy },
+            DeskMessage::Report(report) => DeskEvent::Report(report),
+            DeskMessage::Link(status) => {
+                if let Stage::Running(running) = &mut self.stage {
+                    running.link = Some(status);
+                }
+                link_event(status, None)
+            }
+            DeskMessage::NextOrderId(order_id) => {
+                let link = match &self.stage {
+                    Stage::Running(running) => running.link,
+                    Stage::Recovering { .. } => None,
+                };
+                let unknown = LinkStatus { state: LinkState::Connecting, generation: 0 };
+                link_event(link.unwrap_or(unknown), Some(order_id.0))
+            }
+            DeskMessage::SendOutcome(outcome) => DeskEvent::SendOutcome {
+                order_id: outcome.order_id,
+                result: outcome.result.map_err(|error| RefusedSend {
+                    reason: error.to_string(),
+                    may_have_left: error.may_have_left(),
+                }),
+            },
+            DeskMessage::Reconciled(result) => DeskEvent::Reconciled(result),
+            DeskMessage::Halt { reason } => DeskEvent::Halt { reason },
+            DeskMessage::CancelStrategy { strategy, reason } => {
+                DeskEvent::CancelStrategy { strategy, reason }
+            }
+            DeskMessage::Day(day) => DeskEvent::Day(day),
+            DeskMessage::Durable(seq) => return self.on_durable(seq, cx),
+            DeskMessage::Prove => return self.prove(cx),
+        };
+        self.run(event, cx)
+    }
+
+    fn on_durable(&mut self, seq: Seq, cx: &mut Context<DeskMessage>) -> Result<(), RoleError> {
+        let caught_up = self.spec.journal.waiting() == 0;
+        if let Stage::Running(running) = &mut self.stage {
+            running.behind_since = if caught_up { None } else { Some(cx.now().process) };
+        }
+        self.release_durable(seq, cx)
+    }
+
+    /// At a quiet point, when everything of this role is durable, live and fold must be one.
+    fn prove(&self, cx: &Context<DeskMessage>) -> Result<(), RoleError> {
+        let Stage::Running(running) = &self.stage else { return Ok(()) };
+        let durable = self.spec.journal.durable();
+        if self.last_own > durable {
+            return Ok(());
+        }
+        let folded = self
+            .spec
+            .keeper
+            .at(durable, |books| hash_of(&books.desk))
+            .map_err(RoleError::failed)?;
+        let live = hash_of(running.desk.state());
+        let now = cx.now().market;
+        self.spec.audit.tell(|auditor| auditor.on_state_hash(durable.0, &folded, &live, now));
+        Ok(())
+    }
+
+    fn wakes(&self) -> NextWake {
+        match &self.stage {
+            Stage::Running(running) => running.desk.next_wake(),
+            Stage::Recovering { .. } => NextWake::default(),
+        }
+    }
+}
+
+/// The link counts as up for the desk while the broker can be asked and heard.
+fn link_event(status: LinkStatus, next_valid_id: Option<i64>) -> DeskEvent {
+    let up = match status.state {
+        LinkState::Settling | LinkState::Reconciling | LinkState::Ready => true,
+        LinkState::Down
+        | LinkState::Connecting
+        | LinkState::Degraded
+        | LinkState::NeedsHuman => false,
+    };
+    DeskEvent::Link { up, generation: status.generation, next_valid_id }
+}
+
+/// When process time will be at a market time, at natural speed: deadlines in market time are looked
+/// at once a second at least, so a faster market is late by less than that.
+fn process_at(market: Timestamp, now: Now) -> ProcessTime {
+    now.process + market.since(now.market).min(Duration::from_secs(1))
+}
+
+impl Role for DeskRole {
+    type Message = DeskMessage;
+
+    fn handle(
+        &mut self,
+        message: DeskMessage,
+        cx: &mut Context<DeskMessage>,
+    ) -> Result<(), RoleError> {
+        if let Stage::Recovering { early, .. } = &mut self.stage {
+            if early.len() >= EARLY_MAX {
+                return Err(RoleError::failed("the journal does not become durable in time"));
+            }
+            early.push_back(message);
+            return self.try_recover(cx);
+        }
+        self.take(message, cx)
+    }
+
+    fn next_wake(&self) -> Option<(ProcessTime, &'static str)> {
+        if let Stage::Recovering { next_look, .. } = &self.stage {
+            return Some((*next_look, "recovery"));
+        }
+        let NextWake { market, process } = self.wakes();
+        let market = market.map(|(at, why)| (process_at(at, self.market_offset), why));
+        [market, process].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    fn on_wake(&mut self, cx: &mut Context<DeskMessage>) -> Result<(), RoleError> {
+        if matches!(self.stage, Stage::Recovering { .. }) {
+            return self.try_recover(cx);
+        }
+        self.run(DeskEvent::Wake, cx)
+    }
+}

@@ -1,0 +1,369 @@
+//! One life of a simulated node: from its launch to its crash or to the end of the day.
+
+use super::wiring::wire;
+use super::{Finished, SimulationError, SimulationSpec};
+use crate::medium::MemoryHaltFile;
+use crate::plan::{Plan, Target};
+use actors::auditor::Audit;
+use actors::kill_switch::KillSwitchMessage;
+use actors::node::{Listing, Node, NodeParts};
+use actors::runtime::clock::Clock;
+use actors::runtime::fault::{FaultBoard, Permission};
+use actors::runtime::protocol::{ProtocolStep, StepObserver, StepVerdict};
+use actors::runtime::role::RolePath;
+use actors::runtime::tree::{Happening, Hooks, Setup, TreeEvent};
+use actors::venue;
+use broker::link::LinkState;
+use broker::simulated::SimulatedVenue;
+use desk::record::Latch;
+use market::quality::{Flaw, FlawCounts};
+use market::time::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot};
+use trading::id::StrategyId;
+use trading::trading_state::TradingState;
+use valuation::book::BookCounts;
+
+/// Idle strikes and readiness are looked at this often, in process time.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// After the market's end the node has so long to settle, in process time.
+const SETTLE: Duration = Duration::from_secs(130);
+/// A halt must be acknowledged within this process time.
+const HALT_WITHIN: Duration = Duration::from_secs(5);
+
+/// How a life ended.
+pub enum End {
+    /// The whole node died.
+    Crashed {
+        /// At this market time.
+        at: Timestamp,
+    },
+    /// The day is over.
+    Finished(Finished),
+}
+
+/// What is counted over all lives.
+#[derive(Clone, Default)]
+pub struct Tallies(Arc<Mutex<Counts>>);
+
+#[derive(Default)]
+struct Counts {
+    book: BookCounts,
+    flaws: BTreeMap<String, u64>,
+    restarts: u64,
+    alarms: Vec<String>,
+}
+
+/// Alarms are kept up to here; a day that has more has failed anyway.
+const ALARMS_MAX: usize = 200;
+
+impl Tallies {
+    pub fn book(&self) -> BookCounts {
+        self.with(|counts| counts.book)
+    }
+
+    pub fn flaws(&self) -> BTreeMap<String, u64> {
+        self.with(|counts| counts.flaws.clone())
+    }
+
+    pub fn restarts(&self) -> u64 {
+        self.with(|counts| counts.restarts)
+    }
+
+    pub fn alarms(&self) -> Vec<String> {
+        self.with(|counts| counts.alarms.clone())
+    }
+
+    pub fn alarm(&self, text: &str) {
+        self.with(|counts| {
+            if counts.alarms.len() < ALARMS_MAX {
+                counts.alarms.push(text.to_owned());
+            }
+        });
+    }
+
+    fn restarted(&self) {
+        self.with(|counts| counts.restarts += 1);
+    }
+
+    fn take(&self, parts: &NodeParts) {
+        self.with(|counts| {
+            for seat in parts.products.values() {
+                let book = *seat.book.lock().unwrap_or_else(PoisonError::into_inner);
+                counts.book = counts.book.plus(&book);
+                let flaws: FlawCounts = *seat.flaws.lock().unwrap_or_else(PoisonError::into_inner);
+                *counts.flaws.entry("sound".to_owned()).or_default() += flaws.sound();
+                for flaw in Flaw::ALL {
+                    *counts.flaws.entry(flaw.name().to_owned()).or_default() += flaws.of(flaw);
+                }
+            }
+        });
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut Counts) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// One life.
+pub struct Life<'a> {
+    pub spec: &'a SimulationSpec,
+    pub venue: &'a Arc<SimulatedVenue>,
+    pub audit: &'a Audit,
+    pub plan: Option<&'a Arc<Mutex<Plan>>>,
+    pub tallies: &'a Tallies,
+    pub halt_file: &'a MemoryHaltFile,
+    pub start: Timestamp,
+    pub number: u32,
+}
+
+/// Lets the plan see each step, and strike there.
+struct Watcher {
+    plan: Arc<Mutex<Plan>>,
+    clock: Clock,
+    audit: Audit,
+}
+
+impl StepObserver for Watcher {
+    fn on_step(&self, _: &RolePath, step: ProtocolStep, key: u64) -> StepVerdict {
+        let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        if step == ProtocolStep::Settled {
+            plan.on_settled(key);
+            return StepVerdict::Pass;
+        }
+        let now = self.clock.now();
+        let Some(strike) = plan.on_step(step, key, now.process) else { return StepVerdict::Pass };
+        self.audit.tell(|auditor| auditor.on_fault_injected(now.market));
+        match strike.target {
+            Target::Role(role) => StepVerdict::KillRole(RolePath::new(role)),
+            Target::Node => StepVerdict::CrashNode,
+        }
+    }
+}
+
+impl Life<'_> {
+    /// Lives it on a runtime of its own, which is dropped with everything in it.
+    pub fn live(&self) -> Result<End, SimulationError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .map_err(SimulationError::Runtime)?;
+        runtime.block_on(self.run())
+    }
+
+    async fn run(&self) -> Result<End, SimulationError> {
+        let clock = Clock::simulated(self.start, self.spec.speed_permille);
+        let permission = Permission::Granted { max_ttl: Duration::from_secs(3_600) };
+        let faults = FaultBoard::new(permission, self.spec.seed);
+        let crashed = Arc::new(Notify::new());
+        let crash = Arc::clone(&crashed);
+        faults.on_crash(move || crash.notify_one());
+        if let Some(plan) = self.plan {
+            faults.observe_steps(Some(Arc::new(Watcher {
+                plan: Arc::clone(plan),
+                clock: clock.clone(),
+                audit: self.audit.clone(),
+            })));
+        }
+        let exhausted = Arc::new(Mutex::new(None));
+        let wiring = wire(self, &clock)?;
+        self.audit.tap(self.venue, wiring.port.clone());
+        let alarm = Arc::clone(&wiring.alarm);
+        let mut setup = Setup::new(clock.clone(), faults.clone());
+        setup.seed = self.spec.seed;
+        let switch = Arc::new(Mutex::new(None));
+        setup.hooks = self.hooks(&clock, &exhausted, &switch);
+        let node = Node::launch(wiring, setup).await?;
+        *switch.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(node.parts.kill_switch.clone());
+        let listing = Listing::new(node.parts.clone(), alarm);
+        self.venue.on_listed(Arc::new(move |instruments| listing.take(instruments)));
+        let driven = venue::drive(Arc::clone(self.venue), clock.clone(), self.spec.end);
+        let outcome = tokio::select! {
+            biased;
+            () = crashed.notified() => None,
+            () = self.watch(&node, &clock, &faults) => None,
+            driven = driven => Some(driven),
+        };
+        if let Some(driven) = outcome {
+            driven?;
+            let settled = tokio::select! {
+                biased;
+                () = crashed.notified() => false,
+                () = self.settle(&node, &clock) => true,
+            };
+            if settled {
+                return self.finish(&node, &clock, &exhausted).await;
+            }
+        }
+        self.tallies.take(&node.parts);
+        Ok(End::Crashed { at: clock.now().market })
+    }
+
+    /// Strikes when nothing is on its way, and tells the auditor of readiness.
+    async fn watch(&self, node: &Node, clock: &Clock, faults: &FaultBoard) {
+        let mut ready = false;
+        loop {
+            clock.sleep(LOOK_EVERY).await;
+            let now = clock.now();
+            if let Some(progress) = &self.spec.progress {
+                progress(now.market);
+            }
+            let link = node.parts.link.load().state;
+            let is_ready = link == LinkState::Ready && node.parts.desk_view.load().ready;
+            if std::mem::replace(&mut ready, is_ready) != is_ready {
+                self.audit.tell(|auditor| {
+                    if is_ready {
+                        auditor.on_fault_lifted(now.market);
+                        auditor.on_ready(now.market);
+                    } else {
+                        auditor.on_not_ready(now.market);
+                    }
+                });
+            }
+            let Some(plan) = self.plan else { continue };
+            let strike = plan.lock().unwrap_or_else(PoisonError::into_inner).on_time(now.process);
+            let Some(strike) = strike else { continue };
+            self.audit.tell(|auditor| auditor.on_fault_injected(now.market));
+            match strike.target {
+                // A role that is down at this very moment can't be killed: it is being restarted.
+                Target::Role(role) => drop(faults.kill(&RolePath::new(role))),
+                Target::Node => faults.crash(),
+            }
+        }
+    }
+
+    fn hooks(
+        &self,
+        clock: &Clock,
+        exhausted: &Arc<Mutex<Option<String>>>,
+        switch: &Arc<Mutex<Option<actors::runtime::role_ref::RoleRef<KillSwitchMessage>>>>,
+    ) -> Hooks {
+        let (audit, tallies, clock) = (self.audit.clone(), self.tallies.clone(), clock.clone());
+        let switch = Arc::clone(switch);
+        let exhausted = Arc::clone(exhausted);
+        let give_up = self.tallies.clone();
+        Hooks::default()
+            .on_event(move |event: &TreeEvent| {
+                let now = clock.now().market;
+                match &event.what {
+                    Happening::Restarting { .. } => {
+                        tallies.restarted();
+                        audit.tell(|auditor| auditor.on_restart(event.role.as_str(), now));
+                    }
+                    Happening::Benched { reason, .. } => {
+                        tallies.alarm(&format!("{} is down: {reason}", event.role));
+                        audit.tell(|auditor| {
+                            auditor.on_exhausted(event.role.as_str(), true, now);
+                        });
+                        quarantine(&switch, event.role.as_str(), reason);
+                    }
+                    Happening::Unkillable | Happening::SeatTaken { .. } => {
+                        tallies.alarm(&format!("{}: {:?}", event.role, event.what));
+                    }
+                    _ => {}
+                }
+            })
+            .on_exhausted(move |reason: &str| {
+                give_up.alarm(&format!("root: {reason}"));
+                *exhausted.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(reason.to_owned());
+            })
+    }
+
+    /// The market is over: what is on its way arrives, day orders end, rounds agree.
+    async fn settle(&self, node: &Node, clock: &Clock) {
+        let until = clock.now().process + SETTLE;
+        while clock.now().process < until {
+            clock.sleep(LOOK_EVERY).await;
+            if self.venue.advance(clock.now().market).is_err() {
+                return;
+            }
+        }
+        let _ = node;
+    }
+
+    async fn finish(
+        &self,
+        node: &Node,
+        clock: &Clock,
+        exhausted: &Arc<Mutex<Option<String>>>,
+    ) -> Result<End, SimulationError> {
+        if let Some(reason) =
+            exhausted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        {
+            return Err(SimulationError::Exhausted(reason));
+        }
+        self.drill_halt(node, clock).await;
+        clock.sleep(Duration::from_secs(70)).await;
+        let parts = &node.parts;
+        let now = clock.now().market;
+        let disk = self.spec.medium.disk();
+        let durable = parts.journal.durable();
+        self.audit
+            .catch_up(&disk, durable)
+            .map_err(|error| SimulationError::State(error.to_string()))?;
+        self.venue.with_exchange(|exchange| self.audit.compare(exchange, now));
+        let rows: Vec<(String, String)> = node
+            .tree
+            .board()
+            .view()
+            .into_iter()
+            .map(|row| {
+                let status = serde_json::to_value(row.status).unwrap_or_default();
+                let status = status.as_str().unwrap_or_default().to_owned();
+                (row.role.as_str().to_owned(), status)
+            })
+            .collect();
+        self.audit.tell(|auditor| auditor.on_tree(&rows, now));
+        self.tallies.take(parts);
+        let (view, catalog) = (parts.desk_view.load_full(), parts.catalog.load_full());
+        let port = parts.journal.clone();
+        let _ = node.tree.shutdown().await;
+        let durable = port.recovery().map_or(durable, |_| durable.max(port.durable()));
+        let verified = store::verify(&*disk).is_ok();
+        self.audit.tell(|auditor| auditor.on_chain_verified(verified));
+        let catalog = (*catalog).clone();
+        Ok(End::Finished(Finished { at: now, durable, view, catalog }))
+    }
+
+    /// Every day ends with a halt: nothing may reach the wire after its acknowledgement.
+    async fn drill_halt(&self, node: &Node, clock: &Clock) {
+        let (reply, answer) = oneshot::channel();
+        let reason = "drill at the end of the day".to_owned();
+        let halt = KillSwitchMessage::Halt { reason, reply: Some(reply) };
+        if node.parts.kill_switch.send(halt).is_err() {
+            self.tallies.alarm("the halt drill found no kill switch");
+            return;
+        }
+        match tokio::time::timeout(HALT_WITHIN, answer).await {
+            Ok(Ok(Ok(halted))) => {
+                let now = clock.now().market;
+                let epoch = halted.halt_epoch.0;
+                self.audit.tell(|auditor| auditor.on_halt_acknowledged(epoch, now));
+            }
+            _ => self.tallies.alarm("the halt drill was not acknowledged"),
+        }
+    }
+}
+
+fn quarantine(
+    switch: &Mutex<Option<actors::runtime::role_ref::RoleRef<KillSwitchMessage>>>,
+    role: &str,
+    reason: &str,
+) {
+    let switch = switch.lock().unwrap_or_else(PoisonError::into_inner);
+    let id = role.strip_prefix("strategy/").and_then(|name| StrategyId::new(name).ok());
+    if let (Some(switch), Some(id)) = (&*switch, id) {
+        let trip = KillSwitchMessage::Trip {
+            latch: Latch::Quarantine(id),
+            state: TradingState::ReduceOnly,
+            reason: reason.to_owned(),
+        };
+        // Parked while the kill switch restarts.
+        let _ = switch.send(trip);
+    }
+}

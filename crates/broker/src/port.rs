@@ -1,0 +1,103 @@
+//! The seam: what the node asks of a broker and what a broker says.
+//!
+//! Two ports, as IB has two connections: orders and data. Calls never wait; what comes of them comes
+//! back as events, tagged with the connection's generation, so that a late word of a dead connection
+//! is recognised. Not here: when to connect (link), when to ask (desk's reconciler).
+
+use market::instrument::ConId;
+use market::quote::{DataType, RawQuote};
+use market::time::ProcessTime;
+use risk::cleared::{Cleared, RefusedClearance};
+use trading::id::OrderId;
+use trading::order::{Order, OrderHash};
+use trading::report::{Answer, Question, Report};
+
+/// What the order connection says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BrokerEvent {
+    /// The connection stands; the next order id is a lower bound only.
+    Connected {
+        /// The broker's next valid id.
+        next_order_id: OrderId,
+    },
+    /// The connection is gone.
+    Disconnected {
+        /// Why, in words.
+        reason: String,
+    },
+    /// A report from the live stream.
+    Report(Report),
+    /// A complete answer to a question.
+    Answer {
+        /// The ticket of the question.
+        ticket: u64,
+        /// The answer.
+        answer: Answer,
+    },
+}
+
+/// Why an order was not written, or perhaps not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// The clearance no longer holds: it certainly did not leave.
+    #[error("the order was not written: {0}")]
+    Refused(RefusedClearance),
+    /// There is no connection: it certainly did not leave.
+    #[error("the order was not written, the broker link is down; it is reconciled on reconnect")]
+    NotConnected,
+    /// The connection broke during the write: nobody knows.
+    #[error("the connection broke while the order was written, its fate is unknown")]
+    Broken,
+}
+
+impl WriteError {
+    /// Whether the broker may have received it all the same.
+    #[must_use]
+    pub const fn may_have_left(&self) -> bool {
+        match self {
+            Self::Refused(_) | Self::NotConnected => false,
+            Self::Broken => true,
+        }
+    }
+}
+
+/// Receives the events of one connection. Called from any thread; it must not block.
+pub type EventSink = Box<dyn Fn(BrokerEvent) + Send + Sync>;
+
+/// The order connection. At most one stands at a time.
+pub trait OrderPort: Send {
+    /// Begins connection `generation`; it answers with [`BrokerEvent::Connected`] or
+    /// [`BrokerEvent::Disconnected`]. An older connection ends silently.
+    fn connect(&mut self, generation: u32, sink: EventSink);
+
+    /// Ends the connection.
+    fn disconnect(&mut self);
+
+    /// Writes a new order, checking its clearance under the wire fence immediately before.
+    fn place(&mut self, order: Cleared<Order>, now: ProcessTime) -> Result<OrderHash, WriteError>;
+
+    /// Writes a changed order under its old id, checked alike.
+    fn modify(&mut self, order: Cleared<Order>, now: ProcessTime) -> Result<OrderHash, WriteError>;
+
+    /// Asks for a cancel; always allowed.
+    fn cancel(&mut self, order_id: OrderId) -> Result<(), WriteError>;
+
+    /// Asks a question; the answer carries `ticket`.
+    fn ask(&mut self, ticket: u64, question: Question) -> Result<(), WriteError>;
+}
+
+/// Receives what data lines say. Called from any thread; it must not block.
+pub trait DataSink: Send + Sync {
+    /// New quotes; a line is its index in the subscription.
+    fn quotes(&self, batch: &[(u32, RawQuote)]);
+
+    /// A line is confirmed, with this type of data.
+    fn confirmed(&self, line: u32, data: DataType);
+}
+
+/// The data connection.
+pub trait DataPort: Send {
+    /// Subscribes to one line per instrument, in this order; replaces the subscription of the same
+    /// name. Each line is confirmed and its current quote sent.
+    fn subscribe(&mut self, name: &str, con_ids: &[ConId], sink: std::sync::Arc<dyn DataSink>);
+}

@@ -1,0 +1,414 @@
+//! The simulated broker: the venue that hosts the exchange, and the two ports into it.
+//!
+//! The venue stands outside the node's tree: no kill of a role touches it, and it trades on while the
+//! node is down. It writes its books down before it reports. Its clients speak through the same
+//! ports as any broker's; a report that nobody hears is lost, as on a real connection.
+//! Not here: matching, fees, expiry (exchange); who drives it through time (its host).
+
+mod translate;
+
+use crate::port::{BrokerEvent, DataPort, DataSink, EventSink, OrderPort, WriteError};
+use crate::wire_fence::WireFence;
+use exchange::book_file::{VenueFileError, VenueFiles};
+use exchange::order::{NewOrder, Request};
+use exchange::builtin::ScheduledDividend;
+use exchange::{Exchange, MarketSource};
+use market::instrument::{ConId, Instrument};
+use market::quote::{DataType, Quote, RawQuote};
+use market::time::{ProcessTime, Timestamp};
+use risk::cleared::Cleared;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use trading::id::OrderId;
+use trading::order::{Order, OrderHash};
+use trading::report::Question;
+
+/// A quiet market's clock and path are saved this often: every five seconds of the built-in market.
+const STEPS_BETWEEN_SAVES: u32 = 20;
+
+/// What the venue received, in its own words: for whoever checks the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WireMessage {
+    /// A new order.
+    Placed(NewOrder),
+    /// A changed order, as it shall be.
+    Modified(NewOrder),
+    /// A cancel.
+    Canceled {
+        /// The client's number.
+        client_order_id: i64,
+    },
+}
+
+/// Sees what the venue receives.
+pub type WireTap = Box<dyn Fn(&WireMessage, Timestamp) + Send>;
+
+/// Hears which instruments were listed.
+pub type ListingListener = Arc<dyn Fn(&[Instrument]) + Send + Sync>;
+
+/// Hears that a request has come in, so that its host looks at the clock again.
+pub type RequestListener = Arc<dyn Fn() + Send + Sync>;
+
+/// The venue's books could not be written down; it stops rather than forget.
+#[derive(Debug, thiserror::Error)]
+#[error("the venue can't write its books: {0}; free space or choose another --state")]
+pub struct VenueError(pub VenueFileError);
+
+/// The venue. Share it in an `Arc`.
+pub struct SimulatedVenue(Mutex<VenueState>);
+
+struct VenueState {
+    exchange: Exchange,
+    source: MarketSource,
+    files: Option<VenueFiles>,
+    orders: Option<OrderClient>,
+    feeds: BTreeMap<String, Feed>,
+    routes: BTreeMap<ConId, (String, u32)>,
+    latest: BTreeMap<ConId, Quote>,
+    tap: Option<WireTap>,
+    on_listed: Option<ListingListener>,
+    on_request: Option<RequestListener>,
+    quotes_total: u64,
+    steps_unsaved: u32,
+    broken: Option<String>,
+}
+
+struct OrderClient {
+    connection: u64,
+    sink: EventSink,
+}
+
+struct Feed {
+    sink: Arc<dyn DataSink>,
+    batch: Vec<(u32, RawQuote)>,
+}
+
+impl SimulatedVenue {
+    /// A venue over an exchange and a source of quotes; `files` keep its books, if it has any.
+    #[must_use]
+    pub fn new(exchange: Exchange, source: MarketSource, files: Option<VenueFiles>) -> Self {
+        Self(Mutex::new(VenueState {
+            exchange,
+            source,
+            files,
+            orders: None,
+            feeds: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            latest: BTreeMap::new(),
+            tap: None,
+            on_listed: None,
+            on_request: None,
+            quotes_total: 0,
+            steps_unsaved: 0,
+            broken: None,
+        }))
+    }
+
+    /// When something next happens by itself; `None` when the source has ended and all is quiet.
+    #[must_use]
+    pub fn next_time(&self) -> Option<Timestamp> {
+        let state = self.lock();
+        match (state.source.next_time(), state.exchange.next_wake()) {
+            (Some(quotes), Some(exchange)) => Some(quotes.min(exchange)),
+            (quotes, exchange) => quotes.or(exchange),
+        }
+    }
+
+    /// When the source has its next quotes; `None` when it has ended.
+    #[must_use]
+    pub fn next_quotes(&self) -> Option<Timestamp> {
+        self.lock().source.next_time()
+    }
+
+    /// Lets everything happen that is due by `now`, in order of time.
+    ///
+    /// # Errors
+    /// When the books can't be written; the venue then stands still.
+    pub fn advance(&self, now: Timestamp) -> Result<(), VenueError> {
+        self.lock().advance(now)
+    }
+
+    /// Sees everything that the venue receives from here on.
+    pub fn tap(&self, tap: WireTap) {
+        self.lock().tap = Some(tap);
+    }
+
+    /// Hears of new listings from here on.
+    pub fn on_listed(&self, listener: ListingListener) {
+        self.lock().on_listed = Some(listener);
+    }
+
+    /// Hears of requests from here on.
+    pub fn on_request(&self, listener: RequestListener) {
+        self.lock().on_request = Some(listener);
+    }
+
+    /// Looks at the exchange: for reports, tests and the auditor.
+    pub fn with_exchange<T>(&self, look: impl FnOnce(&Exchange) -> T) -> T {
+        look(&self.lock().exchange)
+    }
+
+    /// Quotes published so far.
+    #[must_use]
+    pub fn quotes_total(&self) -> u64 {
+        self.lock().quotes_total
+    }
+
+    /// Every client is gone, as when the node's process died.
+    pub fn drop_clients(&self) {
+        let mut state = self.lock();
+        state.orders = None;
+        state.exchange.drop_reports();
+        state.feeds.clear();
+        state.routes.clear();
+        state.on_listed = None;
+    }
+
+    /// Writes down whatever is not yet written, the market's clock and path included.
+    ///
+    /// # Errors
+    /// When the books can't be written.
+    pub fn save(&self) -> Result<(), VenueError> {
+        self.lock().save()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VenueState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl VenueState {
+    fn advance(&mut self, now: Timestamp) -> Result<(), VenueError> {
+        loop {
+            let quotes = self.source.next_time().filter(|at| *at <= now);
+            let own = self.exchange.next_wake().filter(|at| *at <= now);
+            match (quotes, own) {
+                (None, None) => return self.deliver(now),
+                (Some(at), own) if own.is_none_or(|own| at <= own) => {
+                    self.take_step();
+                    self.deliver(at)?;
+                }
+                (_, Some(at)) => {
+                    self.exchange.on_time(at);
+                    self.deliver(at)?;
+                }
+                (Some(_), None) => unreachable!("the second arm takes quotes without a rival"),
+            }
+        }
+    }
+
+    fn take_step(&mut self) {
+        let Some(step) = self.source.step() else { return };
+        if !step.listed.is_empty() {
+            for instrument in &step.listed {
+                self.exchange.list(instrument.clone());
+            }
+            if let MarketSource::Builtin(market) = &self.source {
+                for dividend in market.dividends() {
+                    let ScheduledDividend { con_id, ex_date, amount } = dividend;
+                    self.exchange.announce_dividend(con_id, ex_date, amount);
+                }
+            }
+            if let Some(listener) = &self.on_listed {
+                listener(&step.listed);
+            }
+        }
+        self.exchange.on_quotes(&step.quotes, step.time);
+        self.steps_unsaved = self.steps_unsaved.saturating_add(1);
+        self.quotes_total += step.quotes.len() as u64;
+        for (con_id, quote) in &step.quotes {
+            self.latest.insert(*con_id, *quote);
+            if let Some((name, line)) = self.routes.get(con_id)
+                && let Some(feed) = self.feeds.get_mut(name)
+            {
+                feed.batch.push((*line, translate::raw_quote(quote)));
+            }
+        }
+        for feed in self.feeds.values_mut().filter(|feed| !feed.batch.is_empty()) {
+            feed.sink.quotes(&feed.batch);
+            feed.batch.clear();
+        }
+    }
+
+    /// Books first, reports after: what a client was told survives the venue's death.
+    fn deliver(&mut self, now: Timestamp) -> Result<(), VenueError> {
+        self.write_changes()?;
+        let reports = self.exchange.take_reports(now);
+        let Some(client) = &self.orders else { return Ok(()) };
+        for report in reports {
+            for report in translate::report(report) {
+                (client.sink)(BrokerEvent::Report(report));
+            }
+        }
+        Ok(())
+    }
+
+    fn write_changes(&mut self) -> Result<(), VenueError> {
+        let changes = self.exchange.take_changes();
+        let Some(files) = &mut self.files else { return Ok(()) };
+        if changes.is_empty() && self.steps_unsaved < STEPS_BETWEEN_SAVES {
+            return Ok(());
+        }
+        // The market first: its clock must never come back earlier than the books.
+        self.steps_unsaved = 0;
+        let market = self.source.state();
+        let saved = market.map_or(Ok(()), |state| files.save_market(&state));
+        let mut written = saved.and_then(|()| files.append(&changes));
+        if written.is_ok() && files.wants_compaction() {
+            written = files.compact(&self.exchange.snapshot());
+        }
+        if let Err(error) = &written {
+            self.broken = Some(error.to_string());
+        }
+        written.map_err(VenueError)
+    }
+
+    fn save(&mut self) -> Result<(), VenueError> {
+        self.steps_unsaved = STEPS_BETWEEN_SAVES;
+        self.write_changes()
+    }
+
+    fn receive(&mut self, message: WireMessage, request: Request, now: Timestamp) {
+        if let Some(tap) = &self.tap {
+            tap(&message, now);
+        }
+        self.exchange.on_request(request, now);
+        if let Some(listener) = &self.on_request {
+            listener();
+        }
+    }
+}
+
+/// What a port needs besides the venue.
+#[derive(Clone)]
+pub struct PortSpec {
+    /// Market time at this moment.
+    pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// Checked, and held, at each write.
+    pub fence: Arc<WireFence>,
+}
+
+/// One order connection to the venue.
+pub struct SimulatedOrderPort {
+    venue: Arc<SimulatedVenue>,
+    spec: PortSpec,
+    connection: Option<u64>,
+}
+
+impl SimulatedOrderPort {
+    /// A port without a connection.
+    #[must_use]
+    pub const fn new(venue: Arc<SimulatedVenue>, spec: PortSpec) -> Self {
+        Self { venue, spec, connection: None }
+    }
+
+    fn write(&self, cleared: Cleared<Order>, now: ProcessTime, new: bool) -> WriteResult {
+        self.spec.fence.write(|fence| {
+            let mut state = self.connected()?;
+            let hash = cleared.hash();
+            let order = cleared.open(fence, now).map_err(WriteError::Refused)?;
+            let market_now = (self.spec.now)();
+            let wire = translate::new_order(&order);
+            let (message, request) = if new {
+                (WireMessage::Placed(wire.clone()), Request::Submit(wire))
+            } else {
+                let request = Request::Modify {
+                    client_order_id: wire.client_order_id,
+                    limit: wire.limit,
+                    quantity: wire.quantity,
+                };
+                (WireMessage::Modified(wire), request)
+            };
+            state.receive(message, request, market_now);
+            Ok(hash)
+        })
+    }
+
+    fn connected(&self) -> Result<MutexGuard<'_, VenueState>, WriteError> {
+        let state = self.venue.lock();
+        let current = state.orders.as_ref().map(|client| client.connection);
+        if self.connection.is_some() && current == self.connection && state.broken.is_none() {
+            Ok(state)
+        } else {
+            Err(WriteError::NotConnected)
+        }
+    }
+}
+
+type WriteResult = Result<OrderHash, WriteError>;
+
+impl OrderPort for SimulatedOrderPort {
+    fn connect(&mut self, generation: u32, sink: EventSink) {
+        let connection = u64::from(generation);
+        let mut state = self.venue.lock();
+        state.exchange.drop_reports();
+        let next_order_id = OrderId(state.exchange.next_order_id());
+        sink(BrokerEvent::Connected { next_order_id });
+        state.orders = Some(OrderClient { connection, sink });
+        self.connection = Some(connection);
+    }
+
+    fn disconnect(&mut self) {
+        let Some(connection) = self.connection.take() else { return };
+        let mut state = self.venue.lock();
+        if state.orders.as_ref().is_some_and(|client| client.connection == connection) {
+            state.orders = None;
+            state.exchange.drop_reports();
+        }
+    }
+
+    fn place(&mut self, order: Cleared<Order>, now: ProcessTime) -> WriteResult {
+        self.write(order, now, true)
+    }
+
+    fn modify(&mut self, order: Cleared<Order>, now: ProcessTime) -> WriteResult {
+        self.write(order, now, false)
+    }
+
+    fn cancel(&mut self, order_id: OrderId) -> Result<(), WriteError> {
+        let mut state = self.connected()?;
+        let client_order_id = order_id.0;
+        let message = WireMessage::Canceled { client_order_id };
+        state.receive(message, Request::Cancel { client_order_id }, (self.spec.now)());
+        Ok(())
+    }
+
+    fn ask(&mut self, ticket: u64, question: Question) -> Result<(), WriteError> {
+        let state = self.connected()?;
+        let answer = translate::answer(question, &state.exchange);
+        if let Some(client) = &state.orders {
+            (client.sink)(BrokerEvent::Answer { ticket, answer });
+        }
+        Ok(())
+    }
+}
+
+/// The data connection to the venue.
+pub struct SimulatedDataPort(Arc<SimulatedVenue>);
+
+impl SimulatedDataPort {
+    /// A port that can be subscribed through.
+    #[must_use]
+    pub const fn new(venue: Arc<SimulatedVenue>) -> Self {
+        Self(venue)
+    }
+}
+
+impl DataPort for SimulatedDataPort {
+    fn subscribe(&mut self, name: &str, con_ids: &[ConId], sink: Arc<dyn DataSink>) {
+        let mut state = self.0.lock();
+        state.routes.retain(|_, (owner, _)| owner != name);
+        let mut current = Vec::new();
+        for (line, con_id) in (0_u32..).zip(con_ids) {
+            state.routes.insert(*con_id, (name.to_owned(), line));
+            sink.confirmed(line, DataType::Live);
+            if let Some(quote) = state.latest.get(con_id) {
+                current.push((line, translate::raw_quote(quote)));
+            }
+        }
+        if !current.is_empty() {
+            sink.quotes(&current);
+        }
+        state.feeds.insert(name.to_owned(), Feed { sink, batch: Vec::new() });
+    }
+}
