@@ -48,8 +48,8 @@ pub struct Output {
 pub enum Command {
     /// Start the node and trade until Ctrl-C
     ///
-    /// By default on the built-in simulated market. On Ctrl-C or SIGTERM it stops taking new orders,
-    /// waits for those under way, writes a snapshot and exits 0.
+    /// By default on the built-in simulated market. On Ctrl-C or SIGTERM it stops taking new
+    /// orders, waits for those under way, writes a snapshot and exits 0.
     Run(RunArgs),
     /// Trade a recorded day in virtual time and print the day report
     ///
@@ -167,7 +167,8 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "SEED")]
     pub chaos: Option<u64>,
     /// Play the day so many times in a row
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub loops: u32,
     /// Write the journal to this folder [default: in memory]
     #[arg(long, value_name = "DIR")]

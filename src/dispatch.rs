@@ -23,8 +23,8 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are no errors; clap knows which stream each belongs to. A reader that
-            // has gone away changes nothing about the code.
+            // Help and version are no errors; clap knows which stream each belongs to. A reader
+            // that has gone away changes nothing about the code.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }

@@ -1,7 +1,7 @@
 //! How a command fails: what, why, what to do next, and the exit code that scripts read.
 //!
-//! Data goes to stdout, failures to stderr; `--json` makes them one object. Errors of the crates are
-//! turned into failures where a command calls them; there is nothing to catch anywhere else.
+//! Data goes to stdout, failures to stderr; `--json` makes them one object. Errors of the crates
+//! are turned into failures where a command calls them; there is nothing to catch elsewhere.
 
 use serde::Serialize;
 use std::fmt;

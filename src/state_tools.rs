@@ -92,8 +92,8 @@ pub fn verify(state: &Path, output: Output) -> Result<(), Failure> {
     );
     if let Some(Torn { file, offset, seq, bytes }) = torn {
         text.push_str(&format!(
-            "the end is torn: {bytes} bytes of {file} from {offset} (seq {seq}); the next start cuts \
-             them and reconciles, or a running node is writing them\n"
+            "the end is torn: {bytes} bytes of {file} from {offset} (seq {seq}); the next start \
+             cuts them and reconciles, or a running node is writing them\n"
         ));
     }
     terminal::print(&text)

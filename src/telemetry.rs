@@ -6,7 +6,7 @@
 
 use crate::failure::Failure;
 use crate::terminal::Paint;
-use actors::runtime::metrics::{ALL, Kind, describe_all};
+use actors::runtime::metrics::{self, ALL, Kind, describe_all};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use std::fs::OpenOptions;
 use std::io;
@@ -75,22 +75,24 @@ fn builder() -> Result<PrometheusBuilder, BuildError> {
     Ok(builder)
 }
 
-/// Installs the recorder of this process and describes every metric. Before any role starts.
+/// Installs the recorder of this process, describes every metric, and says which build runs in
+/// which environment. Before any role starts.
 ///
 /// # Errors
 /// A recorder is installed already.
-pub fn start_metrics() -> Result<PrometheusHandle, Failure> {
+pub fn start_metrics(environment: &str) -> Result<PrometheusHandle, Failure> {
     let failed = |error: BuildError| Failure::internal("metrics can't be recorded").because(error);
     let handle = builder().map_err(failed)?.install_recorder().map_err(failed)?;
     describe_all();
+    metrics::BUILD.gauge(&[env!("CARGO_PKG_VERSION"), environment]).set(1.0);
     Ok(handle)
 }
 
 /// Keeps the recorder small, for ever; spawn it on the control runtime.
-pub async fn keep_up(metrics: PrometheusHandle) {
+pub async fn keep_up(recorder: PrometheusHandle) {
     loop {
         tokio::time::sleep(UPKEEP).await;
-        metrics.run_upkeep();
+        recorder.run_upkeep();
     }
 }
 
@@ -101,7 +103,7 @@ mod tests {
 
     #[test]
     fn declared_metrics_are_rendered_with_help_and_their_own_buckets() {
-        let handle = start_metrics().unwrap();
+        let handle = start_metrics("dev").unwrap();
         ACTOR_HANDLED.counter(&["desk"]).increment(3);
         ACTOR_SECONDS.histogram(&["desk"]).record(0.002);
         handle.run_upkeep();
@@ -111,5 +113,6 @@ mod tests {
         let bucket = "optionsib_actor_handler_seconds_bucket{role=\"desk\",le=\"0.003\"} 1";
         assert!(text.contains(bucket), "{text}");
         assert!(text.contains("# HELP optionsib_actor_handled_total messages"), "{text}");
+        assert!(text.contains("environment=\"dev\""), "{text}");
     }
 }

@@ -129,8 +129,8 @@ fn status_line(status: &StatusView, paint: Paint) -> String {
     let ready = if status.ready { "ready" } else { "not ready" };
     let unrealised = status.pnl.unrealised.as_deref().unwrap_or("?");
     let mut line = format!(
-        "{} {} link {} | orders {} positions {} fills {} | realised {} unrealised {unrealised} fees \
-         {} | seq {}",
+        "{} {} link {} | orders {} positions {} fills {} | realised {} unrealised {unrealised} \
+         fees {} | seq {}",
         paint.word(if status.ready { "ready" } else { "starting" }, ready),
         paint.word(&status.trading_state, &status.trading_state),
         paint.word(&status.broker_link, &status.broker_link),

@@ -85,8 +85,8 @@ fn each_command_line_means_what_the_manual_says() {
 
 #[test]
 fn a_replay_names_its_day_its_seeds_and_its_strategies() {
-    let line = "optionsib replay data --date 2020-01-06 --underlying ES --seed 3 --chaos 7 --loops 2 \
-                --state s --json --fills f.json --strategies a,b --skip-bad-rows";
+    let line = "optionsib replay data --date 2020-01-06 --underlying ES --seed 3 --chaos 7 --loops \
+                2 --state s --json --fills f.json --strategies a,b --skip-bad-rows";
     let cli = parse(line).unwrap();
     assert!(cli.output.json);
     let Command::Replay(replay) = cli.command else { panic!("{:?}", cli.command) };

@@ -3,6 +3,8 @@
 use super::*;
 use crate::cli::StateArgs;
 use crate::failure::Exit;
+use market::instrument::ConId;
+use market::money::Price;
 use store::{JournalOptions, NewRecord, WriterTag};
 use trading::id::{AccountId, InstallId};
 
@@ -69,6 +71,14 @@ fn opaque_bytes_are_shown_by_their_length() {
     let record = Record::Checkpoint { state_hash: "ab".into(), state: vec![0; 1_000] };
     let value: Value = serde_json::from_str(&line(&envelope(&record), true).unwrap()).unwrap();
     assert_eq!(value["record"], json!({"state_hash": "ab", "state_bytes": 1_000}));
+}
+
+#[test]
+fn maps_by_instrument_have_a_json_form() {
+    let marks = [(ConId(5), Price::from_units(2))].into_iter().collect();
+    let record = Record::Marked { marks, day: None };
+    let value: Value = serde_json::from_str(&line(&envelope(&record), true).unwrap()).unwrap();
+    assert_eq!(value["record"]["marks"]["5"], 2_000_000);
 }
 
 #[test]
