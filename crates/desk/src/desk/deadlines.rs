@@ -5,7 +5,7 @@ use super::reports::News;
 use super::{Context, Desk, NextWake};
 use crate::order_state::OrderEvent;
 use crate::record::Record;
-use crate::state::Phase;
+use crate::state::{OrderEntry, Phase};
 use market::time::{Now, ProcessTime};
 use trading::id::OrderId;
 
@@ -36,11 +36,15 @@ impl Desk {
             .retain(|order_id, _| orders.get(order_id).is_some_and(|entry| entry.is_live()));
         self.watch_mismatches(now);
         self.watch_legs(now);
-        let unknown = self.state.live().any(|(_, entry)| entry.phase == Phase::Unknown);
+        let unsettled =
+            |entry: &OrderEntry| entry.phase == Phase::Unknown || entry.modify.is_some();
+        let unknown = self.state.live().any(|(_, entry)| unsettled(entry));
         match self.reconcile_again {
             Some(at) if at <= now.process && self.link_up => {
                 self.reconcile_again = None;
-                self.request_reconcile("an order's fate is not known");
+                if unknown {
+                    self.request_reconcile("the fate of an order or a modify is not known");
+                }
             }
             None if unknown && self.is_ready() => {
                 self.reconcile_again = Some(now.process + self.config.settle);

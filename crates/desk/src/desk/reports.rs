@@ -225,8 +225,7 @@ impl Desk {
         let modified = Record::Modified { order_id, limit, quantity };
         match wanted {
             Some(wanted) if wanted == (limit, quantity) => self.record(modified),
-            // A round that finds the old terms may be older than the modify: only its answer, or a
-            // link that broke since, settles it.
+            // The old terms again: the caller has proven that the modify is not under way.
             Some(_) if old == (limit, quantity) => {
                 if event == OrderEvent::FoundOpen {
                     self.record(Record::ModifyRejected { order_id, code: 0 });
@@ -260,7 +259,7 @@ impl Desk {
                 let news = News { hash: Some(hash), ..News::default() };
                 (OrderEvent::SendOk, news)
             }
-            Err(refused) if modify.is_some() && entry.sent => {
+            Err(refused) if modify.is_some() => {
                 if refused.may_have_left {
                     self.request_reconcile("a modify may have left");
                     return;

@@ -84,9 +84,13 @@ impl Desk {
                 OrderEvent::SecondPermId => OrderEvent::SecondPermId,
                 _ => OrderEvent::FoundOpen,
             };
-            // What was sent while the round was asked may be younger than its answers.
-            let sent = self.sent_at.get(&order_id);
-            let settled = sent.is_none_or(|sent| *sent < result.started);
+            // A modify that the broker does not show may still be under way: that it failed is
+            // proven like an absence.
+            let old = self.state.orders.get(&order_id).is_some_and(|entry| {
+                let shown = (open.limit, open.quantity);
+                entry.modify.is_some() && shown == (entry.order.limit, entry.order.quantity)
+            });
+            let settled = !old || self.prove_absent(order_id, result, now);
             let news = News {
                 perm_id: Some(open.perm_id),
                 works: settled.then_some((open.limit, open.quantity)),
@@ -95,7 +99,9 @@ impl Desk {
                 ..News::default()
             };
             self.happen(order_id, event, news, context, now);
-            self.absent.remove(&order_id);
+            if settled {
+                self.absent.remove(&order_id);
+            }
         }
         let gone: Vec<PermId> = self.state.external.keys().copied().collect();
         for perm_id in gone.into_iter().filter(|perm_id| !external.contains(perm_id)) {

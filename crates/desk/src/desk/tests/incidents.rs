@@ -445,3 +445,14 @@ fn a_checkpoint_and_the_tail_fold_to_the_same_as_everything() {
     let gap = whole.apply(Seq(999), 1, 0, 1, &[]);
     assert!(gap.is_err(), "a gap is never folded over");
 }
+
+/// Found by a random life: the old quantity filled while a modify to a larger one was in flight.
+#[test]
+fn an_order_with_a_modify_in_flight_is_not_filled_by_its_old_quantity() {
+    let mut case = Case::working();
+    case.intend(2, 5, "100.00");
+    case.report(Report::Execution(fill("a.01", 3)));
+    assert_eq!((case.state(), case.reserved()), (OrderState::PartlyFilled, 2));
+    case.report(Report::ModifyRejected { order_id: OrderId(1), code: 104 });
+    assert_eq!((case.state(), case.reserved()), (OrderState::Filled, 0));
+}

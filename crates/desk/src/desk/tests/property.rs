@@ -51,6 +51,8 @@ enum Fate {
     Refused,
     /// The session can't say; it arrived.
     LostButArrived,
+    /// The session can't say; it arrives some seconds later.
+    LostAndLate,
     /// The session can't say; it did not arrive.
     Lost,
 }
@@ -60,6 +62,9 @@ enum Message {
     Cancel(OrderId),
 }
 
+/// Less than the desk's settling time: beyond it the rule of the design does not reach.
+const LATE_SECONDS: u64 = 6;
+
 struct Life {
     world: World,
     desk: Desk,
@@ -68,6 +73,8 @@ struct Life {
     records: Vec<Record>,
     durable: usize,
     outbound: VecDeque<(usize, Message)>,
+    /// Orders under way to the broker, and when they arrive.
+    late: Vec<(u64, Order)>,
     inbound: VecDeque<Report>,
     seconds: u64,
     epoch: u32,
@@ -90,6 +97,7 @@ impl Life {
             records: vec![started()],
             durable: 1,
             outbound: VecDeque::new(),
+            late: Vec::new(),
             inbound: VecDeque::new(),
             seconds: 1,
             epoch: 1,
@@ -185,10 +193,22 @@ impl Life {
             Op::Durable => self.durable = self.records.len(),
             Op::Wait { seconds } => {
                 self.seconds += seconds;
+                self.arrive();
                 self.tell(DeskEvent::Wake);
             }
             Op::Reconcile => self.reconcile(),
             Op::CancelAll => self.tell(DeskEvent::CancelAll { reason: "operator".to_owned() }),
+        }
+    }
+
+    fn arrive(&mut self) {
+        let now = self.seconds;
+        let (arrived, under_way) = self.late.drain(..).partition(|(at, _)| *at <= now);
+        self.late = under_way;
+        let arrived: Vec<(u64, Order)> = arrived;
+        for (_, order) in arrived {
+            let reports = self.broker.place(order);
+            self.inbound.extend(reports);
         }
     }
 
@@ -236,6 +256,10 @@ impl Life {
             }
             Fate::LostButArrived => {
                 self.broker.place(order);
+                self.outcome(order_id, fate);
+            }
+            Fate::LostAndLate => {
+                self.late.push((self.seconds + LATE_SECONDS, order));
                 self.outcome(order_id, fate);
             }
             Fate::Lost | Fate::Refused => self.outcome(order_id, fate),
@@ -309,6 +333,7 @@ impl Life {
         self.run(&Op::LinkLost);
         for _ in 0..4 {
             self.seconds += 15;
+            self.arrive();
             while !self.outbound.is_empty() {
                 self.durable = self.records.len();
                 self.session(Fate::Written);
@@ -369,6 +394,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         8 => Just(Fate::Written),
         1 => Just(Fate::Refused),
         1 => Just(Fate::LostButArrived),
+        1 => Just(Fate::LostAndLate),
         1 => Just(Fate::Lost),
     ];
     let op = prop_oneof![
