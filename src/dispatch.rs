@@ -8,6 +8,7 @@ use crate::configuration::{Configuration, Source};
 use crate::control::{FaultView, Resumed, SnapshotView};
 use crate::failure::Failure;
 use crate::halting::{self, Way};
+use crate::replay;
 use crate::state_audit;
 use crate::state_tools;
 use crate::terminal::{self, Paint};
@@ -44,7 +45,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
             Configuration::load(&source)?;
             Err(Failure::internal("this build has no node to run"))
         }
-        Command::Replay(_) => Err(Failure::internal("this build has no node to replay with")),
+        Command::Replay(args) => replay::replay(args, output),
         Command::Status(client) => view(client, output, "/status", terminal::status),
         Command::Tree(client) => {
             view(client, output, "/tree", |rows: &Vec<_>, paint| terminal::tree(rows, paint))

@@ -14,6 +14,7 @@ pub mod control;
 pub mod dispatch;
 pub mod failure;
 pub mod halting;
+pub mod replay;
 pub mod state_audit;
 pub mod state_tools;
 pub mod telemetry;
