@@ -318,6 +318,7 @@ impl Life<'_> {
                 (row.role.as_str().to_owned(), status)
             })
             .collect();
+        tracing::info!(?rows, "the tree at the end");
         self.audit.tell(|auditor| auditor.on_tree(&rows, now));
         self.tallies.take(parts);
         let (view, catalog) = (parts.desk_view.load_full(), parts.catalog.load_full());

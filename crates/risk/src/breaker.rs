@@ -101,8 +101,8 @@ pub enum BreakerEvent {
         version: u64,
         /// Realised volatility per year, where known.
         realised_vol: Option<f64>,
-        /// Share of fresh quotes.
-        fresh_share: f64,
+        /// Share of fresh quotes, where any is two-sided.
+        fresh_share: Option<f64>,
         /// The symbol's worst-case delta or vega is outside its limit.
         exposure_outside: bool,
     },
@@ -391,18 +391,18 @@ impl TechnicalBreaker {
         limits: &BreakerLimits,
         symbol: &str,
         version: u64,
-        fresh_share: f64,
+        fresh_share: Option<f64>,
     ) -> Option<Trip> {
         // A share that is not a number is as bad as none.
-        let fresh = fresh_share >= limits.fresh_share_min;
+        let stale = fresh_share.map(|share| share.is_nan() || share < limits.fresh_share_min);
         let streak = self.stale.entry(symbol.to_owned()).or_default();
         // The streak only counts here: the latch is the technical breaker's own.
         streak.status = Status::Armed;
-        if !streak.on(version, Some(!fresh), limits.consecutive_views) {
+        if !streak.on(version, stale, limits.consecutive_views) {
             return None;
         }
-        let least = limits.fresh_share_min;
-        self.trip(format!("a share {fresh_share:.3} of {symbol}'s quotes is fresh, least {least}"))
+        let (share, least) = (fresh_share.unwrap_or(0.0), limits.fresh_share_min);
+        self.trip(format!("a share {share:.3} of {symbol}'s quotes is fresh, least {least}"))
     }
 }
 

@@ -82,7 +82,7 @@ pub fn approve(
         }
         grounds.push(("view_age_ms".to_owned(), age.to_string()));
     }
-    let fresh = Some(regime.fresh_share);
+    let fresh = regime.fresh_share;
     let rows = [
         ("fresh_share", fresh, Side::AtLeast, conditions.fresh_share_min, DataQualityVeto),
         (

@@ -174,7 +174,7 @@ pub(crate) fn view_with(catalog: &Catalog, spot: f64, time_value: f64, now: Now)
         time,
         underlyings,
         chains: chains.into_iter().map(|(key, chain)| (key, Arc::new(chain))).collect(),
-        regime: RegimeView { realised_vol: Some(0.2), implied_vol: Some(0.2), fresh_share: 1.0 },
+        regime: RegimeView { realised_vol: Some(0.2), implied_vol: Some(0.2), fresh_share: Some(1.0) },
     }
 }
 

@@ -327,7 +327,7 @@ impl PricingBook {
         RegimeView {
             realised_vol: self.realised.annual(),
             implied_vol: speaker.and_then(|chain| chain.at_the_money_vol),
-            fresh_share: if two_sided == 0 { 0.0 } else { f64::from(fresh) / f64::from(two_sided) },
+            fresh_share: (two_sided > 0).then(|| f64::from(fresh) / f64::from(two_sided)),
         }
     }
 }

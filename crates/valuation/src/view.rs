@@ -121,8 +121,9 @@ pub struct RegimeView {
     pub realised_vol: Option<f64>,
     /// At-the-money implied volatility of the nearest expiry beyond a week (else the last one).
     pub implied_vol: Option<f64>,
-    /// Share of two-sided option quotes that are fresh, 0 to 1.
-    pub fresh_share: f64,
+    /// Share of two-sided option quotes that are fresh, 0 to 1; `None` where none is two-sided, as
+    /// outside the session.
+    pub fresh_share: Option<f64>,
 }
 
 /// Everything about one product at one moment.

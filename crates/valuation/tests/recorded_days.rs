@@ -44,7 +44,7 @@ fn run(day: &RecordedDay) -> (BookCounts, f64) {
         if let Some(view) = book.recompute(step.time)
             && open
         {
-            shares += view.regime.fresh_share;
+            shares += view.regime.fresh_share.unwrap_or(0.0);
             views += 1.0;
         }
     }

@@ -24,7 +24,7 @@ fn view(version: u64, realised_vol: Option<f64>, fresh_share: f64, outside: bool
         symbol: "SIM".to_owned(),
         version,
         realised_vol,
-        fresh_share,
+        fresh_share: Some(fresh_share),
         exposure_outside: outside,
     }
 }

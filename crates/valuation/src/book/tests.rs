@@ -151,7 +151,7 @@ fn a_priced_chain_gives_its_volatilities_and_forward_back() {
     let counts = book.counts();
     assert_eq!(counts.quotes_seen, 85);
     assert!(counts.fresh_with_own_vol * 10 >= counts.fresh * 9 && counts.fresh > 60, "{counts:?}");
-    assert!(view.regime.fresh_share > 0.9);
+    assert!(view.regime.fresh_share.unwrap() > 0.9);
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn quotes_that_rest_while_the_underlying_jumps_are_stale_until_they_move() {
     book.on_quotes(&[(stock, quote(103.0, 0.005, later))]);
     let jumped = book.recompute(later).unwrap();
     assert_eq!(near(&jumped, 1100).state, DataState::Stale);
-    assert!(jumped.regime.fresh_share < 0.5);
+    assert!(jumped.regime.fresh_share.unwrap() < 0.5);
     book.on_quotes(&market(&catalog, &book, 103.0, later));
     let settled = book.recompute(later).unwrap();
     assert_eq!(near(&settled, 1100).state, DataState::Fresh);
@@ -305,7 +305,7 @@ proptest! {
             let Some(view) = book.recompute(now) else { continue };
             prop_assert!(view.version > version);
             version = view.version;
-            prop_assert!((0.0..=1.0).contains(&view.regime.fresh_share));
+            prop_assert!((0.0..=1.0).contains(&view.regime.fresh_share.unwrap_or(0.0)));
             for chain in view.chains.values() {
                 prop_assert!(chain.last_trade > now && chain.forward.is_finite());
                 for pair in chain.lines.windows(2) {
