@@ -11,7 +11,7 @@ use arc_swap::ArcSwapOption;
 use desk::record::{Record, SCHEMA_VERSION};
 use market::time::{ProcessTime, Timestamp};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use store::journal::open;
@@ -34,6 +34,8 @@ type DurableHook = Box<dyn Fn(Seq) + Send + Sync>;
 struct PortState {
     handle: ArcSwapOption<JournalHandle>,
     epoch: std::sync::atomic::AtomicU32,
+    /// The highest watermark of all openings: what was durable stays so while the journal is down.
+    durable: AtomicU64,
     listeners: Mutex<Vec<Arc<dyn Fn(Seq) + Send + Sync>>>,
     recovery: Mutex<Option<Recovery>>,
 }
@@ -73,10 +75,11 @@ impl JournalPort {
         self.0.handle.load_full().ok_or(AppendError::Closed)?.fence(writer)
     }
 
-    /// Up to here everything survives a crash; zero while the journal is down.
+    /// Up to here everything survives a crash.
     #[must_use]
     pub fn durable(&self) -> Seq {
-        self.0.handle.load().as_ref().map_or(Seq::ZERO, |handle| handle.durable())
+        let open = self.0.handle.load().as_ref().map_or(Seq::ZERO, |handle| handle.durable());
+        open.max(Seq(self.0.durable.load(Ordering::Acquire)))
     }
 
     /// How many records wait to become durable.
@@ -116,7 +119,9 @@ impl JournalPort {
 
     fn open(&self, handle: &JournalHandle, recovery: Recovery) {
         let port = self.clone();
+        self.0.durable.fetch_max(handle.durable().0, Ordering::AcqRel);
         handle.on_durable(Box::new(move |seq| {
+            port.0.durable.fetch_max(seq.0, Ordering::AcqRel);
             let listeners = port.listeners().clone();
             listeners.iter().for_each(|hear| hear(seq));
         }));

@@ -216,9 +216,9 @@ impl Plan {
         if due {
             return self.strike(now);
         }
-        // Not the one that is due, but the first of the near ones that fits: steps come as they come.
-        let near = self.strikes.iter().take(8).position(|strike| strike.at == step)?;
-        self.strikes.swap(0, near);
+        // Not the one that is due, but the first that fits: steps come as they come.
+        let first = self.strikes.iter().position(|strike| strike.at == step)?;
+        self.strikes.swap(0, first);
         self.strike(now)
     }
 

@@ -306,7 +306,7 @@ fn plan_spec(spec: &SimulationSpec, chaos: ChaosSpec) -> PlanSpec {
         kills_min: chaos.kills_min,
         crashes: chaos.crashes,
         spacing: chaos.spacing,
-        patience: Duration::from_secs(300),
+        patience: Duration::from_secs(1_200),
     }
 }
 

@@ -244,6 +244,9 @@ impl PricingBook {
         }
         self.version = self.version.max(view.version);
         self.changed = true;
+        if let Some(annual) = view.regime.realised_vol {
+            self.realised.resume(annual);
+        }
         for underlying in &mut self.underlyings {
             let id = underlying.line.con_id;
             if let Ok(at) = view.underlyings.binary_search_by_key(&id, |line| line.con_id) {

@@ -50,6 +50,15 @@ impl RealisedVol {
         }
     }
 
+    /// Goes on from an annual volatility that an earlier life of the book had published.
+    pub(super) fn resume(&mut self, annual: f64) {
+        if self.returns == 0 && annual.is_finite() {
+            self.squares = annual * annual / self.minutes_per_year;
+            self.weights = 1.0;
+            self.returns = FEWEST_RETURNS;
+        }
+    }
+
     /// Annual volatility, once there are enough minutes.
     pub(super) fn annual(&self) -> Option<f64> {
         let vol = (self.squares / self.weights * self.minutes_per_year).sqrt();
@@ -74,6 +83,15 @@ mod tests {
         assert!((vol.annual().unwrap() - expected).abs() < 1e-9);
         vol.sample(now.plus(Duration::from_secs(50_000)), 150.0);
         assert!((vol.annual().unwrap() - expected).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_restarted_book_goes_on_from_what_it_had_published() {
+        let mut vol = RealisedVol::new(0.97, 98_280.0);
+        vol.resume(0.25);
+        assert!((vol.annual().unwrap() - 0.25).abs() < 1e-12);
+        vol.resume(f64::NAN);
+        assert!((vol.annual().unwrap() - 0.25).abs() < 1e-12);
     }
 
     #[test]
