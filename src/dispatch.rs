@@ -4,11 +4,11 @@
 use crate::api::{Cleared, DelayRequest, KillRequest, Killed, ResumeRequest};
 use crate::cli::{ChaosCommand, Cli, ClientArgs, Command, JournalCommand, Output, SnapshotCommand};
 use crate::client::Client;
-use crate::configuration::{Configuration, Source};
 use crate::control::{FaultView, Resumed, SnapshotView};
 use crate::failure::Failure;
 use crate::halting::{self, Way};
 use crate::replay;
+use crate::run;
 use crate::state_audit;
 use crate::state_tools;
 use crate::terminal::{self, Paint};
@@ -40,10 +40,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
     let output = cli.output;
     match &cli.command {
         Command::Run(args) => {
-            let source =
-                Source { folder: &args.config, environment: args.environment, strategies: None };
-            Configuration::load(&source)?;
-            Err(Failure::internal("this build has no node to run"))
+            run::run(args, output)
         }
         Command::Replay(args) => replay::replay(args, output),
         Command::Status(client) => view(client, output, "/status", terminal::status),

@@ -15,6 +15,7 @@ pub mod dispatch;
 pub mod failure;
 pub mod halting;
 pub mod replay;
+pub mod run;
 pub mod state_audit;
 pub mod state_tools;
 pub mod telemetry;

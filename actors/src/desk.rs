@@ -337,9 +337,21 @@ impl DeskRole {
                 Record::IntentApproved { intent, .. } => {
                     announce(cx, ProtocolStep::Recorded, &intent.key)?;
                 }
+                Record::Filled { fill, .. } => {
+                    if let Some(key) = self.key_of(fill.order_id) {
+                        announce(cx, ProtocolStep::Filled, &key)?;
+                    }
+                }
                 Record::Acknowledged { order_id, .. } => {
                     if let Some(key) = self.key_of(*order_id) {
                         announce(cx, ProtocolStep::Acked, &key)?;
+                    }
+                }
+                Record::SendRefused { order_id, .. }
+                | Record::Ended { order_id, .. }
+                | Record::Abandoned { order_id, .. } => {
+                    if let Some(key) = self.key_of(*order_id) {
+                        announce(cx, ProtocolStep::Settled, &key)?;
                     }
                 }
                 _ => {}

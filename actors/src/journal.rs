@@ -82,6 +82,13 @@ impl JournalPort {
         open.max(Seq(self.0.durable.load(Ordering::Acquire)))
     }
 
+    /// The last number given out.
+    #[must_use]
+    pub fn last_assigned(&self) -> Seq {
+        let open = self.0.handle.load().as_ref().map_or(Seq::ZERO, |handle| handle.last_assigned());
+        open.max(self.durable())
+    }
+
     /// How many records wait to become durable.
     #[must_use]
     pub fn waiting(&self) -> usize {

@@ -9,7 +9,7 @@ use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
 use market::time::ProcessTime;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Seq, SnapshotStore};
+use store::{Seq, SnapshotHead, SnapshotStore};
 use tokio::sync::oneshot;
 
 /// Opens the store of one incarnation.
@@ -44,12 +44,15 @@ pub struct SnapshotTaken {
 pub enum SnapshotsMessage {
     /// Take one now.
     Create(oneshot::Sender<Result<SnapshotTaken, String>>),
+    /// Which are kept, oldest first.
+    List(oneshot::Sender<Result<Vec<SnapshotHead>, String>>),
 }
 
 impl RoleMessage for SnapshotsMessage {
     fn label(&self) -> &'static str {
         match self {
             Self::Create(_) => "create",
+            Self::List(_) => "list",
         }
     }
 }
@@ -102,6 +105,9 @@ impl Role for SnapshotsRole {
                 let result = self.create();
                 // The asker may have given up; the snapshot is taken all the same.
                 let _ = reply.send(result);
+            }
+            SnapshotsMessage::List(reply) => {
+                let _ = reply.send(self.store.list().map_err(|error| error.to_string()));
             }
         }
         Ok(())

@@ -8,7 +8,7 @@
 use actors::runtime::protocol::ProtocolStep;
 use market::time::ProcessTime;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// Steps in the order in which an intent takes them.
@@ -29,6 +29,7 @@ pub const fn step_name(step: ProtocolStep) -> &'static str {
         ProtocolStep::Durable => "durable",
         ProtocolStep::Sent => "sent",
         ProtocolStep::Acked => "acked",
+        ProtocolStep::Filled => "filled",
         ProtocolStep::Settled => "settled",
     }
 }
@@ -83,54 +84,71 @@ pub struct PlanSpec {
     pub crashes: u32,
     /// Between two strikes at least this long.
     pub spacing: Duration,
-    /// A strike whose step does not come within this time is made when nothing is on its way.
+    /// So long after it could, a strike without an aim of its own no longer waits for an intent; one
+    /// with an aim waits four times as long.
     pub patience: Duration,
+}
+
+/// An intent that has not moved for so long is no longer on its way: what carried it has died.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(10);
+
+/// A strike that was ordered and not yet seen to strike.
+#[derive(Clone, Debug)]
+struct Ordered {
+    strike: Strike,
+    hit: ProtocolStep,
+    in_flight: bool,
 }
 
 /// The machine.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    strikes: VecDeque<Strike>,
+    /// Strikes at the roles on the way of an order, and at the node: each at its own step.
+    aimed: Vec<Strike>,
+    /// The others: their step is a wish.
+    loose: VecDeque<Strike>,
+    ordered: Option<Ordered>,
     spacing: Duration,
     patience: Duration,
     not_before: ProcessTime,
-    /// Steps of intents that are on their way, by key.
-    on_their_way: BTreeMap<u64, ProtocolStep>,
+    /// Steps of intents that are on their way, by key, and since when.
+    on_their_way: BTreeMap<u64, (ProtocolStep, ProcessTime)>,
     matrix: Matrix,
     kills: BTreeMap<String, u32>,
     hit_in_flight: u32,
     total: u32,
-    seen_steps: BTreeSet<&'static str>,
 }
 
 impl Plan {
     /// The schedule of a seed.
     #[must_use]
     pub fn new(spec: &PlanSpec) -> Self {
-        let mut strikes: Vec<Strike> = Vec::new();
+        let mut aimed: Vec<Strike> = Vec::new();
         for role in &spec.order_path {
             let target = || Target::Role(role.clone());
-            strikes.extend(STEPS.map(|at| Strike { target: target(), step: step_name(at), at }));
+            aimed.extend(STEPS.map(|at| Strike { target: target(), step: step_name(at), at }));
         }
         let mut random = Random(spec.seed ^ 0x9e37_79b9_7f4a_7c15);
+        let mut loose: Vec<Strike> = Vec::new();
         for role in &spec.roles {
-            let planned = strikes.iter().filter(|strike| strike.target.name() == role).count();
+            let planned = aimed.iter().filter(|strike| strike.target.name() == role).count();
             for _ in planned..spec.kills_min as usize {
                 let at = STEPS[random.below(STEPS.len())];
                 let target = Target::Role(role.clone());
-                strikes.push(Strike { target, step: step_name(at), at });
+                loose.push(Strike { target, step: step_name(at), at });
             }
         }
         for crash in 0..spec.crashes as usize {
             // Every step in turn, the idle one last.
             let at = STEPS[(crash + 1) % STEPS.len()];
-            strikes.push(Strike { target: Target::Node, step: step_name(at), at });
+            aimed.push(Strike { target: Target::Node, step: step_name(at), at });
         }
-        for last in (1..strikes.len()).rev() {
-            strikes.swap(last, random.below(last + 1));
-        }
+        random.shuffle(&mut aimed);
+        random.shuffle(&mut loose);
         Self {
-            strikes: strikes.into(),
+            aimed,
+            loose: loose.into(),
+            ordered: None,
             spacing: spec.spacing,
             patience: spec.patience,
             not_before: ProcessTime::ZERO + spec.spacing,
@@ -139,22 +157,24 @@ impl Plan {
             kills: BTreeMap::new(),
             hit_in_flight: 0,
             total: 0,
-            seen_steps: BTreeSet::new(),
         }
     }
 
     /// An intent has reached a step; the strike that is due for it, if any.
     pub fn on_step(&mut self, step: ProtocolStep, key: u64, now: ProcessTime) -> Option<Strike> {
-        self.seen_steps.insert(step_name(step));
-        self.on_their_way.insert(key, step);
+        self.missed();
         if step == ProtocolStep::Acked {
             // Acknowledged intents work at the broker; the protocol of sending is over.
-            let strike = self.take(step, now);
             self.on_their_way.remove(&key);
-            return strike;
+        } else {
+            self.on_their_way.insert(key, (step, now));
         }
         // A strategy's announcement (idle) is the first sign of an intent; idle strikes want none.
-        if step == ProtocolStep::Idle { None } else { self.take(step, now) }
+        if step == ProtocolStep::Idle || now < self.not_before {
+            return None;
+        }
+        let strike = self.aimed_at(step).or_else(|| self.loose_at(step))?;
+        Some(self.order(strike, step, true, now))
     }
 
     /// An intent has ended without being sent (denied, satisfied).
@@ -164,22 +184,45 @@ impl Plan {
 
     /// Time passes; a strike that waits for idleness, or has waited too long for its step.
     pub fn on_time(&mut self, now: ProcessTime) -> Option<Strike> {
-        let next = self.strikes.front()?;
+        self.missed();
         if now < self.not_before {
             return None;
         }
-        let overdue = now >= self.not_before + self.patience;
-        let idle = self.on_their_way.is_empty();
-        let wants_idle = next.at == ProtocolStep::Idle;
-        if (wants_idle && idle) || overdue {
-            return self.strike(now);
-        }
-        None
+        self.on_their_way.retain(|_, (_, since)| now.since(*since) < FORGOTTEN_AFTER);
+        let furthest = self.on_their_way.values().map(|(step, _)| *step).max();
+        let in_flight = furthest.is_some();
+        let idle = (!in_flight).then(|| self.aimed_at(ProtocolStep::Idle)).flatten();
+        let strike = match idle {
+            Some(strike) => strike,
+            // One that wants no intent, then one that wanted some: waiting longer is dearer.
+            None if self.is_overdue(1, now) && !self.loose.is_empty() => {
+                let wanted = self.loose.iter().position(|strike| strike.at == ProtocolStep::Idle);
+                self.loose.remove(wanted.unwrap_or(0))?
+            }
+            None if self.is_overdue(4, now) => self.aimed.pop()?,
+            None => return None,
+        };
+        Some(self.order(strike, furthest.unwrap_or(ProtocolStep::Idle), in_flight, now))
+    }
+
+    /// The kill of a role was carried out.
+    pub fn on_struck(&mut self, role: &str) {
+        let Some(ordered) = self.ordered.take_if(|ordered| ordered.strike.target.name() == role)
+        else {
+            return;
+        };
+        let row = self.matrix.entry(role.to_owned()).or_default();
+        *row.entry(step_name(ordered.hit)).or_default() += 1;
+        *self.kills.entry(role.to_owned()).or_default() += 1;
+        self.total += 1;
+        self.hit_in_flight += u32::from(ordered.in_flight);
     }
 
     /// A new life of the node begins: what was on its way is settled by recovery, and its process
     /// time begins at zero again.
     pub fn on_new_life(&mut self) {
+        self.on_struck(Target::Node.name());
+        self.missed();
         self.on_their_way.clear();
         self.not_before = ProcessTime::ZERO + self.spacing;
     }
@@ -205,34 +248,48 @@ impl Plan {
     /// Strikes that are still to come.
     #[must_use]
     pub fn remaining(&self) -> usize {
-        self.strikes.len()
+        self.aimed.len() + self.loose.len() + usize::from(self.ordered.is_some())
     }
 
-    fn take(&mut self, step: ProtocolStep, now: ProcessTime) -> Option<Strike> {
-        if now < self.not_before {
+    /// An aimed strike for this step, unless a later one, which fewer intents reach, is scarcer.
+    fn aimed_at(&mut self, step: ProtocolStep) -> Option<Strike> {
+        let left = |at: ProtocolStep| self.aimed.iter().filter(|strike| strike.at == at).count();
+        let later = STEPS.into_iter().filter(|later| *later > step).map(left).max();
+        let waits = step != ProtocolStep::Idle && later.is_some_and(|later| later > left(step));
+        let first = self.aimed.iter().position(|strike| strike.at == step)?;
+        (!waits).then(|| self.aimed.remove(first))
+    }
+
+    /// A loose strike that wants this step, once the aimed ones have no use for intents any more.
+    fn loose_at(&mut self, step: ProtocolStep) -> Option<Strike> {
+        if self.aimed.iter().any(|strike| strike.at != ProtocolStep::Idle) {
             return None;
         }
-        let due = self.strikes.front().is_some_and(|strike| strike.at == step);
-        if due {
-            return self.strike(now);
-        }
-        // Not the one that is due, but the first that fits: steps come as they come.
-        let first = self.strikes.iter().position(|strike| strike.at == step)?;
-        self.strikes.swap(0, first);
-        self.strike(now)
+        let first = self.loose.iter().position(|strike| strike.at == step)?;
+        self.loose.remove(first)
     }
 
-    fn strike(&mut self, now: ProcessTime) -> Option<Strike> {
-        let strike = self.strikes.pop_front()?;
+    fn is_overdue(&self, times: u32, now: ProcessTime) -> bool {
+        now >= self.not_before + self.patience * times
+    }
+
+    fn order(
+        &mut self,
+        strike: Strike,
+        hit: ProtocolStep,
+        in_flight: bool,
+        now: ProcessTime,
+    ) -> Strike {
         self.not_before = now + self.spacing;
-        let furthest = self.on_their_way.values().copied().max();
-        let hit = furthest.unwrap_or(ProtocolStep::Idle);
-        let row = self.matrix.entry(strike.target.name().to_owned()).or_default();
-        *row.entry(step_name(hit)).or_default() += 1;
-        *self.kills.entry(strike.target.name().to_owned()).or_default() += 1;
-        self.total += 1;
-        self.hit_in_flight += u32::from(furthest.is_some());
-        Some(strike)
+        self.ordered = Some(Ordered { strike: strike.clone(), hit, in_flight });
+        strike
+    }
+
+    /// A strike that found its target down was none: it comes again.
+    fn missed(&mut self) {
+        if let Some(Ordered { strike, .. }) = self.ordered.take() {
+            self.loose.push_back(strike);
+        }
     }
 }
 
@@ -240,6 +297,12 @@ impl Plan {
 struct Random(u64);
 
 impl Random {
+    fn shuffle<T>(&mut self, list: &mut [T]) {
+        for last in (1..list.len()).rev() {
+            list.swap(last, self.below(last + 1));
+        }
+    }
+
     fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -270,10 +333,21 @@ mod tests {
         ProcessTime::ZERO + Duration::from_secs(seconds)
     }
 
+    /// Carries a strike out, as the fault board does.
+    fn carry_out(plan: &mut Plan, strike: Option<Strike>) -> Option<Strike> {
+        let strike = strike?;
+        plan.on_struck(strike.target.name());
+        Some(strike)
+    }
+
     #[test]
     fn one_seed_is_one_plan() {
-        assert_eq!(Plan::new(&spec(7)).strikes, Plan::new(&spec(7)).strikes);
-        assert_ne!(Plan::new(&spec(7)).strikes, Plan::new(&spec(8)).strikes);
+        let strikes = |seed| {
+            let plan = Plan::new(&spec(seed));
+            (plan.aimed, plan.loose)
+        };
+        assert_eq!(strikes(7), strikes(7));
+        assert_ne!(strikes(7), strikes(8));
     }
 
     #[test]
@@ -284,11 +358,13 @@ mod tests {
         while plan.remaining() > 0 {
             now += 61;
             key += 1;
-            if plan.on_time(at(now)).is_some() {
+            let strike = plan.on_time(at(now));
+            if carry_out(&mut plan, strike).is_some() {
                 continue;
             }
             for step in STEPS {
-                let _ = plan.on_step(step, key, at(now));
+                let strike = plan.on_step(step, key, at(now));
+                carry_out(&mut plan, strike);
             }
         }
         assert!(plan.kills()["desk"] >= 5 && plan.kills()["feed/ES"] >= 3);
@@ -300,8 +376,20 @@ mod tests {
     #[test]
     fn strikes_keep_their_distance() {
         let mut plan = Plan::new(&spec(3));
-        let first = plan.on_time(at(700)).expect("overdue");
+        let first = plan.on_time(at(700)).expect("an idle one");
         assert!(plan.on_time(at(701)).is_none(), "right after {first:?}");
         assert!(plan.on_step(ProtocolStep::Sent, 1, at(702)).is_none());
+    }
+
+    #[test]
+    fn a_strike_that_found_nobody_is_not_counted_and_comes_again() {
+        let mut plan = Plan::new(&spec(3));
+        let planned = plan.remaining();
+        plan.on_time(at(700)).expect("an idle one");
+        assert_eq!(plan.remaining(), planned);
+        // Nobody said that it struck.
+        plan.on_time(at(701));
+        assert_eq!(plan.remaining(), planned);
+        assert!(plan.kills().is_empty() && plan.matrix().is_empty());
     }
 }

@@ -19,6 +19,8 @@ pub enum ProtocolStep {
     Sent,
     /// The broker has answered.
     Acked,
+    /// One of its executions has been recorded.
+    Filled,
     /// It came to no order (denied, or nothing to do): the protocol is over.
     Settled,
 }

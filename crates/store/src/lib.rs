@@ -9,6 +9,7 @@
 //! recovery), [`reader`], [`snapshot`]. The store never reads a clock: times arrive as `i64`
 //! nanoseconds with each record.
 
+pub mod abort_point;
 pub mod ballast;
 pub mod disk;
 pub mod envelope;

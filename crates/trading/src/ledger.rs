@@ -240,6 +240,12 @@ impl Ledger {
         }
     }
 
+    /// Executions that were heard of, busted ones included.
+    #[must_use]
+    pub fn executions_booked(&self) -> usize {
+        self.executions.len()
+    }
+
     /// The account's position in one instrument.
     #[must_use]
     pub fn position(&self, con_id: ConId) -> Quantity {

@@ -237,6 +237,7 @@ impl JournalWriter {
         self.buffer.clear();
         self.buffer.extend_from_slice(&seal.encode());
         self.write_at_end_and_sync()?;
+        crate::abort_point::reached("segment_switch");
         let header = SegmentHeader {
             index: self.tail.index + 1,
             file_bytes: self.options.segment_bytes,

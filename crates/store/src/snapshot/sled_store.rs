@@ -19,6 +19,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{SNAPSHOTS_KEPT, Snapshot, SnapshotError, SnapshotHead, SnapshotStore};
+use crate::abort_point;
 use crate::ballast::Ballast;
 use crate::seq::Seq;
 
@@ -239,6 +240,7 @@ impl SnapshotStore for SledSnapshots {
             Ok(())
         })?;
         self.commit()?;
+        abort_point::reached("snapshot_head");
         let bytes = rmp_serde::to_vec_named(&head).expect("a head is plain data");
         self.guarded("write head", || self.heads.insert(seq_key(seq), bytes))?;
         self.commit()?;

@@ -1,0 +1,473 @@
+//! `run`: the node on this machine's clock, until it is told to end.
+//!
+//! It prepares the state folder, starts the venue beside the tree, launches the tree on its runtimes,
+//! watches it from a thread, serves the API, and ends in order: SIGTERM and Ctrl-C drain, snapshot and
+//! exit 0; a root that exhausted its restarts halts, cancels and exits 70.
+
+mod abort_at;
+mod api_role;
+mod halt_file;
+mod plane;
+mod runtimes;
+mod state;
+
+use crate::cli::{Output, RunArgs};
+use crate::configuration::{Configuration, Source};
+use crate::control::ControlPlane;
+use crate::failure::Failure;
+use crate::telemetry;
+use crate::terminal::StatusLine;
+use abort_at::AbortAt;
+use actors::auditor::Audit;
+use actors::breaker::BreakerMessage;
+use actors::journal::{JournalPort, WriterMode};
+use actors::kill_switch::KillSwitchMessage;
+use actors::node::{Listing, Node, NodeParts, Product, Wiring};
+use actors::runtime::clock::Clock;
+use actors::runtime::fault::{FaultBoard, Permission};
+use actors::runtime::panic_hook;
+use actors::runtime::role_ref::RoleRef;
+use actors::runtime::tree::{Happening, Hooks, Setup, TreeEvent};
+use actors::runtime::watchdog::{Pulse, Watchdog, WatchdogSpec};
+use actors::venue;
+use api_role::ApiRole;
+use audit::AuditSettings;
+use broker::port::OrderPort;
+use broker::simulated::{PortSpec, SimulatedDataPort, SimulatedOrderPort, SimulatedVenue};
+use broker::wire_fence::WireFence;
+use chaos::simulation::seat;
+use desk::desk::DeskConfig;
+use desk::reconcile::ReconcilePolicy;
+use desk::record::{Latch, Record};
+use halt_file::RealHaltFile;
+use market::calendar::Calendar;
+use market::quality::Gates;
+use market::time::Timestamp;
+use plane::NodeControl;
+use risk::breaker::BreakerEvent;
+use runtimes::NodeRuntimes;
+use state::StateFolder;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use store::{JournalState, SnapshotStore};
+use strategy::certificate::Environment as CertificateEnvironment;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use trading::id::{Epoch, StrategyId};
+use trading::trading_state::{HaltEpoch, TradingState};
+
+/// An exhausted root has so long for its cancels.
+const CANCELS: Duration = Duration::from_secs(2);
+/// The status line is written anew this often.
+const STATUS_EVERY: Duration = Duration::from_millis(500);
+/// The runtimes show a pulse this often.
+const BEAT: Duration = Duration::from_millis(100);
+
+/// Why the node ends.
+enum Ending {
+    Asked(&'static str),
+    Exhausted(String),
+    Venue(String),
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A configuration or a state folder that can't be used (78, 70), or a node that ended on an error (70).
+pub fn run(args: &RunArgs, output: Output) -> Result<(), Failure> {
+    let configuration = Configuration::load(&Source {
+        folder: &args.config,
+        environment: args.environment,
+        strategies: None,
+    })?;
+    panic_hook::install();
+    let folder = StateFolder::open(&args.state.state, &configuration, args.seed)?;
+    let logs = configuration.log.file.then_some(args.state.state.as_path());
+    let status_line = StatusLine::new(output.quiet || output.json);
+    // A status line that is rewritten and logs between them would tear each other.
+    let filter = if status_line.is_shown() { "warn" } else { configuration.log.filter.as_str() };
+    telemetry::start_logs(filter, logs)?;
+    let control = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::internal("the control runtime can't be made").because(error))?;
+    control.block_on(live(args, &configuration, folder, &status_line))
+}
+
+async fn live(
+    args: &RunArgs,
+    configuration: &Configuration,
+    folder: StateFolder,
+    status_line: &StatusLine,
+) -> Result<(), Failure> {
+    let recorder = telemetry::start_metrics(configuration.environment.name())?;
+    let speed = args.speed.map_or(configuration.market.speed_permille, |speed| {
+        // Checked by the command line to be positive and finite.
+        (speed * 1000.0).round().max(1.0) as u64
+    });
+    let (endings_tell, mut endings) = mpsc::unbounded_channel();
+    let clock = Clock::scaled(folder.market_clock, speed);
+    let runtimes = NodeRuntimes::start(&clock)
+        .map_err(|error| Failure::internal("a runtime can't be started").because(error))?;
+    let permission = configuration
+        .faults_max
+        .map_or(Permission::Refused, |max_ttl| Permission::Granted { max_ttl });
+    let faults = FaultBoard::new(permission, configuration.market.seed);
+    if configuration.faults_max.is_some() {
+        AbortAt::from_environment()?.arm(&faults);
+    }
+    let fence = Arc::new(WireFence::new(folder.halt_epoch(), None));
+    let halt_file = Arc::new(RealHaltFile::new(&args.state.state));
+    let audit = Audit::new(AuditSettings::default());
+    let port = JournalPort::new();
+    let wiring = wiring(configuration, &folder, &clock, &runtimes, &fence, &audit, &port, &halt_file);
+    audit.tap(&folder.venue, port.clone());
+    let alarm = Arc::clone(&wiring.alarm);
+    let seat: ApiSeat = ApiSeat::default();
+    let mut wiring = wiring;
+    wiring.extra = vec![api_child(args, configuration, &seat, &recorder)?];
+    let parts_cell: PartsCell = Arc::default();
+    let mut setup = Setup::new(clock.clone(), faults.clone());
+    setup.seed = configuration.market.seed;
+    setup.hooks = hooks(&parts_cell, &clock, &fence, endings_tell.clone());
+    let node = Node::launch(wiring, setup)
+        .await
+        .map_err(|error| Failure::internal("the tree can't be launched").because(error))?;
+    *parts_cell.lock().unwrap_or_else(PoisonError::into_inner) = Some(node.parts.clone());
+    let listing = Listing::new(node.parts.clone(), alarm);
+    folder.venue.on_listed(Arc::new(move |instruments| listing.take(instruments)));
+    record_faults(&faults, &node.parts, &clock);
+    let node = Arc::new(node);
+    let plane = Arc::new(NodeControl::new(
+        Arc::clone(&node),
+        faults,
+        clock.clone(),
+        folder.disk.clone(),
+        configuration,
+    ));
+    seat.fill(plane.clone());
+    let watchdog = watchdog(args, configuration, &runtimes, &node.parts, &fence, &halt_file)?;
+    let venue_ends = endings_tell.clone();
+    let (venue, venue_clock) = (Arc::clone(&folder.venue), clock.clone());
+    runtimes.venue().spawn(async move {
+        if let Err(error) = venue::drive(venue, venue_clock, Timestamp::MAX).await {
+            let _ = venue_ends.send(Ending::Venue(error.to_string()));
+        }
+    });
+    listen_for_signals(&endings_tell)?;
+    tokio::spawn(telemetry::keep_up(recorder));
+    let ending = tokio::select! {
+        biased;
+        ending = endings.recv() => ending.unwrap_or(Ending::Asked("the channel closed")),
+        () = show_status(&*plane, status_line) => Ending::Asked("the status line ended"),
+    };
+    let result = end(ending, &node, &fence, &*halt_file).await;
+    drop(watchdog);
+    let saved = folder.venue.save();
+    runtimes.stop();
+    status_line.finish();
+    saved.map_err(|error| Failure::internal("the venue's books are not saved").because(error))?;
+    result
+}
+
+/// Where the API finds the node once that is launched.
+type PartsCell = Arc<Mutex<Option<NodeParts>>>;
+
+/// The control plane, once there is one.
+#[derive(Clone, Default)]
+pub(crate) struct ApiSeat(Arc<Mutex<Option<Arc<NodeControl>>>>);
+
+impl ApiSeat {
+    fn fill(&self, plane: Arc<NodeControl>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(plane);
+    }
+
+    pub(crate) fn plane(&self) -> Option<Arc<NodeControl>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn api_child(
+    args: &RunArgs,
+    configuration: &Configuration,
+    seat: &ApiSeat,
+    recorder: &metrics_exporter_prometheus::PrometheusHandle,
+) -> Result<actors::runtime::specification::ChildSpec, Failure> {
+    let address = args.api.unwrap_or(configuration.api);
+    let token = crate::api::Token::create(&args.state.state)
+        .map_err(|error| Failure::internal("the API's token can't be made").because(error))?;
+    let render = recorder.clone();
+    ApiRole::child(address, token, Arc::new(move || render.render()), seat.clone())
+}
+
+async fn show_status(plane: &NodeControl, line: &StatusLine) {
+    loop {
+        tokio::time::sleep(STATUS_EVERY).await;
+        if line.is_shown() {
+            line.update(&plane.status());
+        }
+    }
+}
+
+fn listen_for_signals(endings: &mpsc::UnboundedSender<Ending>) -> Result<(), Failure> {
+    for (kind, name) in [(SignalKind::interrupt(), "Ctrl-C"), (SignalKind::terminate(), "SIGTERM")] {
+        let mut stream = signal(kind).map_err(|error| {
+            Failure::internal(format!("{name} can't be listened for")).because(error)
+        })?;
+        let endings = endings.clone();
+        tokio::spawn(async move {
+            while stream.recv().await.is_some() {
+                let _ = endings.send(Ending::Asked(name));
+            }
+        });
+    }
+    Ok(())
+}
+
+async fn end(
+    ending: Ending,
+    node: &Node,
+    fence: &WireFence,
+    halt_file: &RealHaltFile,
+) -> Result<(), Failure> {
+    let failure = match ending {
+        Ending::Asked(how) => {
+            tracing::info!(how, "the node ends");
+            None
+        }
+        Ending::Exhausted(reason) => {
+            // The halt first, durably; then the cancels, for which the session gets two seconds.
+            let why = format!("the tree exhausted its restarts: {reason}");
+            fence.halt(&why);
+            halt_file.persist(&why);
+            let halt = actors::desk::DeskMessage::Halt { reason: why.clone() };
+            // A desk that is down has no working order that the venue wouldn't end by itself.
+            let _ = node.parts.desk.send(halt);
+            tokio::time::sleep(CANCELS).await;
+            Some(Failure::internal("the node halted").because(why).next(
+                "look at the log; `optionsib run` starts it again, halted, and `optionsib resume \
+                 --yes` lets it trade",
+            ))
+        }
+        Ending::Venue(why) => {
+            fence.halt(&why);
+            Some(Failure::internal("the venue stopped").because(why))
+        }
+    };
+    let _ = node.tree.shutdown().await;
+    failure.map_or(Ok(()), Err)
+}
+
+fn hooks(
+    cell: &PartsCell,
+    clock: &Clock,
+    fence: &Arc<WireFence>,
+    endings: mpsc::UnboundedSender<Ending>,
+) -> Hooks {
+    let parts = |cell: &PartsCell| cell.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let (cell, events) = (Arc::clone(cell), clock.clone());
+    let (halting, fence) = (Arc::clone(&cell), Arc::clone(fence));
+    Hooks::default()
+        .on_event(move |event: &TreeEvent| {
+            let Some(parts) = parts(&cell) else { return };
+            let now = events.now().market;
+            match &event.what {
+                Happening::Restarting { reason, .. } => {
+                    tracing::warn!(role = %event.role, reason, "restarting");
+                    parts.audit.tell(|auditor| auditor.on_restart(event.role.as_str(), now));
+                    for (watch, breaker) in &parts.breakers {
+                        if watch.hears(&BreakerEvent::Restarted) {
+                            breaker.send_or_drop(BreakerMessage::Event(BreakerEvent::Restarted));
+                        }
+                    }
+                }
+                Happening::Benched { reason, .. } => {
+                    tracing::error!(role = %event.role, reason, "down until revived");
+                    parts.audit.tell(|auditor| {
+                        auditor.on_exhausted(event.role.as_str(), true, now);
+                    });
+                    quarantine(&parts.kill_switch, event.role.as_str(), reason);
+                }
+                Happening::Unkillable | Happening::SeatTaken { .. } => {
+                    tracing::error!(role = %event.role, what = ?event.what, "alarm");
+                }
+                _ => {}
+            }
+        })
+        .on_halt(move |reason: &str| {
+            fence.halt(reason);
+            let parts = halting.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(parts) = parts {
+                let reason = reason.to_owned();
+                let _ = parts.kill_switch.send(KillSwitchMessage::Fenced { reason });
+            }
+        })
+        .on_exhausted(move |reason: &str| {
+            // Received until the process ends.
+            let _ = endings.send(Ending::Exhausted(reason.to_owned()));
+        })
+}
+
+fn quarantine(kill_switch: &RoleRef<KillSwitchMessage>, role: &str, reason: &str) {
+    let id = role.strip_prefix("strategy/").and_then(|name| StrategyId::new(name).ok());
+    if let Some(id) = id {
+        let latch = Latch::Quarantine(id);
+        let (state, reason) = (TradingState::ReduceOnly, reason.to_owned());
+        // Parked while the kill switch restarts.
+        let _ = kill_switch.send(KillSwitchMessage::Trip { latch, state, reason });
+    }
+}
+
+/// Every injected fault is a record.
+fn record_faults(faults: &FaultBoard, parts: &NodeParts, clock: &Clock) {
+    let (journal, clock) = (parts.journal.clone(), clock.clone());
+    let Ok(tag) = actors::journal::writer_tag("chaos", 1) else { return };
+    let numbers = std::sync::atomic::AtomicU64::new(1);
+    faults.report_to(move |injection| {
+        let record = Record::Fault {
+            id: numbers.fetch_add(1, std::sync::atomic::Ordering::Relaxed),
+            role: injection.role.as_str().to_owned(),
+            fault: injection.fault.label().to_owned(),
+            by: injection.rule.map_or("operator".to_owned(), |rule| format!("rule {rule}")),
+        };
+        if let Err(error) = journal.append(&tag, clock.now().market, &[record]) {
+            tracing::warn!(%error, "an injected fault could not be recorded");
+        }
+    });
+}
+
+fn watchdog(
+    args: &RunArgs,
+    configuration: &Configuration,
+    runtimes: &NodeRuntimes,
+    parts: &NodeParts,
+    fence: &Arc<WireFence>,
+    halt_file: &Arc<RealHaltFile>,
+) -> Result<Watchdog, Failure> {
+    let control = Pulse::new("control");
+    tokio::spawn(control.clone().keep_beating(runtimes.clock().clone(), BEAT));
+    let mut pulses = runtimes.pulses();
+    pulses.push(control);
+    let (journal, clock) = (parts.journal.clone(), runtimes.clock().clone());
+    let behind = Mutex::new(None);
+    let (fence, file, kill_switch) =
+        (Arc::clone(fence), Arc::clone(halt_file), parts.kill_switch.clone());
+    let spec = WatchdogSpec {
+        state_dir: args.state.state.clone(),
+        poll: configuration.watchdog.poll,
+        grace: configuration.watchdog.grace,
+        pulses,
+        journal_age: Box::new(move || {
+            let mut behind = behind.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = clock.process();
+            if journal.waiting() == 0 && journal.state() != JournalState::StorageFull {
+                *behind = None;
+                return Duration::ZERO;
+            }
+            now.since(*behind.get_or_insert(now))
+        }),
+        journal_age_max: configuration.watchdog.journal_age_max,
+        trip: Box::new(move |reason| {
+            fence.halt(reason);
+            let written = actors::kill_switch::HaltFile::write(&*file, reason);
+            // Latched in the journal when the kill switch can; fence and file hold it meanwhile.
+            let _ = kill_switch.send(KillSwitchMessage::Fenced { reason: reason.to_owned() });
+            written
+        }),
+        abort: Box::new(|reason| {
+            eprintln!("optionsib: {reason}; the process ends at once");
+            std::process::exit(70);
+        }),
+    };
+    Watchdog::start(spec)
+        .map_err(|error| Failure::internal("the watchdog can't be started").because(error))
+}
+
+#[expect(clippy::too_many_arguments, reason = "called once; a struct would only be unpacked again")]
+fn wiring(
+    configuration: &Configuration,
+    folder: &StateFolder,
+    clock: &Clock,
+    runtimes: &NodeRuntimes,
+    fence: &Arc<WireFence>,
+    audit: &Audit,
+    port: &JournalPort,
+    halt_file: &Arc<RealHaltFile>,
+) -> Wiring {
+    let now = clock.clone();
+    let spec = PortSpec { now: Arc::new(move || now.now().market), fence: Arc::clone(fence) };
+    let venue: Arc<SimulatedVenue> = Arc::clone(&folder.venue);
+    let mut desk = DeskConfig::new(folder.install, Epoch(0), configuration.account.clone());
+    desk.backlog_records_max =
+        usize::try_from(configuration.journal.not_durable_records_max).unwrap_or(usize::MAX);
+    desk.backlog_age_max = configuration.journal.not_durable_max;
+    let mut symbols: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+    for instrument in &folder.instruments {
+        symbols.entry(&instrument.symbol).or_default().push(instrument.clone());
+    }
+    let products = symbols
+        .into_iter()
+        .map(|(symbol, instruments)| Product {
+            symbol: symbol.to_owned(),
+            instruments,
+            calendar: Arc::new(Calendar::round_the_clock()),
+            gates: Gates::default(),
+            settings: configuration.pricing.clone(),
+        })
+        .collect();
+    let open: std::path::PathBuf = folder.path.clone();
+    Wiring {
+        runtimes: runtimes.tree(tokio::runtime::Handle::current()),
+        disk: folder.disk.clone(),
+        journal: folder.journal_options(configuration),
+        writer: WriterMode::Thread,
+        started: Record::Started {
+            install: folder.install,
+            account: configuration.account.clone(),
+            release: env!("CARGO_PKG_VERSION").to_owned(),
+            configuration: configuration.fingerprint.clone(),
+            environment: configuration.environment.name().to_owned(),
+        },
+        open_snapshots: Arc::new(move || open_snapshots(&open)),
+        snapshot: folder.snapshot.clone(),
+        snapshot_interval: configuration.snapshots.every,
+        snapshot_records: configuration.snapshots.every_records,
+        order_port: Arc::new(move || {
+            Box::new(SimulatedOrderPort::new(Arc::clone(&venue), spec.clone())) as Box<dyn OrderPort>
+        }),
+        data: Arc::new(Mutex::new(SimulatedDataPort::new(Arc::clone(&folder.venue)))),
+        fence: Arc::clone(fence),
+        products,
+        strategies: configuration.tomes.iter().map(seat).collect(),
+        environment: CertificateEnvironment::Paper,
+        limits: configuration.limits.clone(),
+        breakers: configuration.breakers.clone(),
+        link: configuration.link,
+        reconcile: ReconcilePolicy::default(),
+        desk,
+        kernel: "black76/libm".to_owned(),
+        halt_file: Arc::clone(halt_file) as _,
+        start_halted: None,
+        audit: audit.clone(),
+        port: port.clone(),
+        abort: Arc::new(|why| {
+            eprintln!("optionsib: {why}; the process ends at once");
+            std::process::exit(70);
+        }),
+        alarm: Arc::new(|text| tracing::warn!(text, "alarm")),
+        extra: Vec::new(),
+    }
+}
+
+fn open_snapshots(state: &Path) -> Result<Box<dyn SnapshotStore>, String> {
+    state::open_snapshots(state)
+        .map(|store| Box::new(store) as Box<dyn SnapshotStore>)
+        .map_err(|error| error.to_string())
+}
+
+/// The halt epoch only rises: far above any that the process before may have reached.
+pub(crate) const fn epoch_after(last: HaltEpoch) -> HaltEpoch {
+    HaltEpoch(last.0 + 1_000)
+}

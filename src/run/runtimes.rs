@@ -1,0 +1,103 @@
+//! The node's runtimes: one single-threaded runtime a thread, so that a busy role of one scope can't
+//! delay another scope's timers (measured: a shared one does).
+
+use actors::node::Runtimes;
+use actors::runtime::clock::Clock;
+use actors::runtime::watchdog::Pulse;
+use std::io;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+/// Pulses beat this often.
+const BEAT: Duration = Duration::from_millis(100);
+
+struct Thread {
+    name: &'static str,
+    handle: Handle,
+    pulse: Pulse,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+/// All of them but the control runtime, which is the main thread's.
+pub struct NodeRuntimes {
+    clock: Clock,
+    threads: Vec<Thread>,
+}
+
+impl NodeRuntimes {
+    /// Starts them.
+    pub fn start(clock: &Clock) -> io::Result<Self> {
+        let names = ["safety", "market", "pricing", "execution", "venue"];
+        let threads = names.into_iter().map(|name| start(name, clock)).collect::<io::Result<_>>()?;
+        Ok(Self { clock: clock.clone(), threads })
+    }
+
+    /// The clock of all.
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Where the tree's scopes run.
+    pub fn tree(&self, control: Handle) -> Runtimes {
+        Runtimes {
+            control,
+            safety: self.handle("safety"),
+            market: self.handle("market"),
+            pricing: self.handle("pricing"),
+            execution: self.handle("execution"),
+        }
+    }
+
+    /// Where the venue runs.
+    pub fn venue(&self) -> Handle {
+        self.handle("venue")
+    }
+
+    /// The heartbeats of all.
+    pub fn pulses(&self) -> Vec<Pulse> {
+        self.threads.iter().map(|thread| thread.pulse.clone()).collect()
+    }
+
+    /// Stops them, in reverse order, and waits.
+    pub fn stop(self) {
+        for thread in self.threads.into_iter().rev() {
+            // Refused by a thread that has ended already.
+            let _ = thread.stop.send(());
+            let _ = thread.thread.join();
+        }
+    }
+
+    fn handle(&self, name: &str) -> Handle {
+        let found = self.threads.iter().find(|thread| thread.name == name);
+        found.map(|thread| thread.handle.clone()).expect("every name asked for was started")
+    }
+}
+
+fn start(name: &'static str, clock: &Clock) -> io::Result<Thread> {
+    let (tell, told) = mpsc::channel();
+    let (stop, stopped) = oneshot::channel();
+    let pulse = Pulse::new(name);
+    let (beating, clock) = (pulse.clone(), clock.clone());
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        let made = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = match made {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                let _ = tell.send(Err(error));
+                return;
+            }
+        };
+        let _ = tell.send(Ok(runtime.handle().clone()));
+        runtime.block_on(async {
+            tokio::spawn(beating.keep_beating(clock, BEAT));
+            // Ended by `stop`, or by the death of whoever could have stopped it.
+            let _ = stopped.await;
+        });
+    })?;
+    let handle = told.recv().map_err(io::Error::other)??;
+    Ok(Thread { name, handle, pulse, stop, thread })
+}

@@ -1,0 +1,191 @@
+//! The state folder of a running node: lock, journal's disk, snapshots, the venue's books, and what
+//! the last life left behind.
+
+use super::epoch_after;
+use crate::configuration::Configuration;
+use crate::failure::Failure;
+use broker::simulated::SimulatedVenue;
+use desk::fold::Books;
+use exchange::book_file::VenueFiles;
+use exchange::builtin::BuiltinMarket;
+use exchange::day::Days;
+use exchange::{AssignmentRule, Exchange, ExchangeConfig, MarketSource};
+use market::instrument::Instrument;
+use market::time::Timestamp;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use store::{
+    Ballast, Chain, Disk, JournalOptions, RealDisk, Seq, SledOptions, SledSnapshots, SledStart,
+    SnapshotError, SnapshotStore, StateLock,
+};
+use trading::id::InstallId;
+use trading::trading_state::HaltEpoch;
+
+/// Freed when the disk is full, so that fills in flight can still be written.
+const BALLAST_BYTES: u64 = 64 << 20;
+
+/// What was found, and what keeps it.
+pub struct StateFolder {
+    /// The folder.
+    pub path: PathBuf,
+    /// The journal's disk.
+    pub disk: Arc<dyn Disk>,
+    /// The installation.
+    pub install: InstallId,
+    /// The venue, as it stood.
+    pub venue: Arc<SimulatedVenue>,
+    /// Where market time goes on.
+    pub market_clock: Timestamp,
+    /// Every instrument that is listed.
+    pub instruments: Vec<Instrument>,
+    /// The newest valid snapshot.
+    pub snapshot: Option<(Books, Seq, Chain)>,
+    high_water: Seq,
+    ballast: Ballast,
+    _lock: StateLock,
+}
+
+impl StateFolder {
+    /// Opens the folder, making it if need be. `seed` is of a new built-in market.
+    pub fn open(
+        path: &Path,
+        configuration: &Configuration,
+        seed: Option<u64>,
+    ) -> Result<Self, Failure> {
+        let unusable = |what: &str, error: &dyn std::fmt::Display| {
+            Failure::internal(format!("{} can't be used: {what}", path.display())).because(error)
+        };
+        std::fs::create_dir_all(path).map_err(|error| unusable("it can't be made", &error))?;
+        let lock = StateLock::take(path).map_err(|error| {
+            unusable("its lock", &error).next("stop the other node, or name another --state folder")
+        })?;
+        let real = RealDisk::new(path).map_err(|error| unusable("its disk", &error))?;
+        let disk: Arc<dyn Disk> = Arc::new(real);
+        let ballast = Ballast::new(Arc::clone(&disk), BALLAST_BYTES);
+        if let Err(error) = ballast.restore() {
+            // A disk without room for it is a disk that is nearly full: the node still starts.
+            eprintln!("optionsib: no room for the ballast file: {error}");
+        }
+        let store = open_snapshots(path).map_err(|error| unusable("its snapshots", &error))?;
+        let newest = store.latest_valid().map_err(|error| unusable("its snapshots", &error))?;
+        let high_water = store.high_water().map_err(|error| unusable("its snapshots", &error))?;
+        drop(store);
+        // A snapshot that can't be read costs a longer fold, nothing else.
+        let snapshot = newest.snapshot.and_then(|snapshot| {
+            let books = Books::decode(&snapshot.payload).ok()?;
+            Some((books, snapshot.seq, snapshot.chain))
+        });
+        let install = install(path).map_err(|error| unusable("its install id", &error))?;
+        let (venue, market_clock, instruments) = open_venue(path, configuration, seed)?;
+        Ok(Self {
+            path: path.to_owned(),
+            disk,
+            install,
+            venue,
+            market_clock,
+            instruments,
+            snapshot,
+            high_water,
+            ballast,
+            _lock: lock,
+        })
+    }
+
+    /// How the journal is opened.
+    pub fn journal_options(&self, configuration: &Configuration) -> JournalOptions {
+        let mut options = JournalOptions::new(0);
+        options.segment_bytes = configuration.journal.segment_bytes;
+        options.high_water = self.high_water;
+        options.ballast = Some(self.ballast.clone());
+        options
+    }
+
+    /// The first halt epoch of this life.
+    pub fn halt_epoch(&self) -> HaltEpoch {
+        epoch_after(self.snapshot.as_ref().map_or(HaltEpoch::default(), |(books, _, _)| {
+            books.latches.halt_epoch
+        }))
+    }
+}
+
+/// Opens `sled/`; a damaged one is set aside and begun anew, which is said.
+pub fn open_snapshots(path: &Path) -> Result<SledSnapshots, SnapshotError> {
+    let (store, start) = SledSnapshots::open(path, &SledOptions::default())?;
+    if let SledStart::Quarantined { to, why } = start {
+        eprintln!("optionsib: the snapshots were damaged ({why}) and set aside in {}", to.display());
+    }
+    Ok(store)
+}
+
+/// Drawn once, from the time of the first start: two installations on one account differ.
+fn install(path: &Path) -> std::io::Result<InstallId> {
+    let file = path.join("install");
+    match std::fs::read_to_string(&file) {
+        Ok(text) => u32::from_str_radix(text.trim(), 16)
+            .map(InstallId)
+            .map_err(|_| std::io::Error::other(format!("{} is no number", file.display()))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let since = wall_nanos();
+            let hash = blake3::hash(&since.to_le_bytes());
+            let mut drawn = [0_u8; 4];
+            drawn.copy_from_slice(&hash.as_bytes()[..4]);
+            let drawn = u32::from_le_bytes(drawn);
+            std::fs::write(&file, format!("{drawn:08x}\n"))?;
+            std::fs::File::open(&file)?.sync_all()?;
+            Ok(InstallId(drawn))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn wall_nanos() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+type OpenVenue = (Arc<SimulatedVenue>, Timestamp, Vec<Instrument>);
+
+fn open_venue(
+    path: &Path,
+    configuration: &Configuration,
+    seed: Option<u64>,
+) -> Result<OpenVenue, Failure> {
+    let folder = path.join("venue");
+    let unusable = |error: &dyn std::fmt::Display| {
+        Failure::internal("the venue's books can't be used")
+            .because(error)
+            .next(format!("restore {} from a copy, or name another --state", folder.display()))
+    };
+    let (files, found) = VenueFiles::open(&folder).map_err(|error| unusable(&error))?;
+    let market = match &found.market {
+        Some(text) => BuiltinMarket::from_json(text).map_err(|error| unusable(&error))?,
+        None => {
+            let seed = seed.unwrap_or(configuration.market.seed);
+            BuiltinMarket::new(seed, Timestamp::from_nanos(wall_nanos()))
+        }
+    };
+    let venue = &configuration.venue;
+    let config = ExchangeConfig {
+        starting_cash: venue.starting_cash,
+        request_latency: venue.request_latency,
+        report_latency: venue.report_latency,
+        fees: venue.fees.clone(),
+        days: Days::RoundTheClock,
+        assignment: AssignmentRule {
+            seed: configuration.market.seed,
+            ..ExchangeConfig::default().assignment
+        },
+        ..ExchangeConfig::default()
+    };
+    let clock = market.next_time();
+    let exchange = if found.changes.is_empty() {
+        Exchange::new(config, clock)
+    } else {
+        Exchange::restore(config, found.changes).map_err(|error| unusable(&error))?
+    };
+    let instruments = market.instruments();
+    let source = MarketSource::Builtin(Box::new(market));
+    let venue = SimulatedVenue::new(exchange, source, Some(files));
+    Ok((Arc::new(venue), clock, instruments))
+}
