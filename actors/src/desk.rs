@@ -8,7 +8,8 @@
 
 use crate::auditor::Audit;
 use crate::book_keeper::BookKeeper;
-use crate::journal::{JournalPort, writer_tag};
+use crate::breaker::{BreakerMessage, Watch};
+use crate::journal::{JournalPort, Recovering, writer_tag};
 use crate::order_steps::announce;
 use crate::reconciler::ReconcilerMessage;
 use crate::record_metrics;
@@ -33,6 +34,7 @@ use desk::view::DeskView;
 use market::instrument::Catalog;
 use market::money::Money;
 use market::time::{Date, Now, ProcessTime, Timestamp};
+use ::risk::breaker::BreakerEvent;
 use risk::cleared::Cleared;
 use risk::gate::Gate;
 use risk::limits::Limits;
@@ -43,13 +45,11 @@ use store::{Seq, WriterTag};
 use trading::id::{IntentKey, OrderId, StrategyId};
 use trading::intent::Intent;
 use trading::order::Order;
-use trading::report::Report;
+use trading::report::{EndState, Report};
 use trading::trading_state::TradingStates;
 
 /// Messages that are kept while the fold isn't durable yet; beyond it the role gives up.
 const EARLY_MAX: usize = 4_096;
-/// Between two looks at the watermark during recovery.
-const RECOVERY_POLL: Duration = Duration::from_millis(1);
 
 /// What the desk needs.
 #[derive(Clone)]
@@ -86,6 +86,8 @@ pub struct DeskSpec {
     pub risk: RoleRef<RiskMessage>,
     /// Where answers go.
     pub strategies: BTreeMap<StrategyId, RoleRef<StrategyMessage>>,
+    /// Told of the broker's rejections.
+    pub breakers: Vec<(Watch, RoleRef<BreakerMessage>)>,
     /// Told, at quiet points, that live and fold are one.
     pub audit: Audit,
     /// Tells a person.
@@ -172,7 +174,7 @@ impl RoleMessage for DeskMessage {
 
 enum Stage {
     /// Until the journal is durable up to the fence.
-    Recovering { fence: Seq, early: VecDeque<DeskMessage>, next_look: ProcessTime },
+    Recovering { recovering: Recovering, early: VecDeque<DeskMessage> },
     Running(Box<Running>),
 }
 
@@ -206,12 +208,11 @@ impl DeskRole {
     pub fn start(spec: &DeskSpec, cx: &mut Context<DeskMessage>) -> Result<Self, RoleError> {
         let tag = writer_tag("desk", cx.generation())?;
         let generation = tag.generation();
-        let fence = spec.journal.fence(&tag).map_err(RoleError::failed)?;
         spec.fence.admit_desk(generation);
         let now = cx.now();
-        let early = VecDeque::new();
-        let stage = Stage::Recovering { fence, early, next_look: now.process };
-        let last_own = fence;
+        let (recovering, early) = (Recovering::new(now.process), VecDeque::new());
+        let stage = Stage::Recovering { recovering, early };
+        let last_own = Seq::ZERO;
         let spec = spec.clone();
         let mut role = Self { spec, tag, generation, stage, last_own, market_offset: now };
         role.try_recover(cx)?;
@@ -219,15 +220,14 @@ impl DeskRole {
     }
 
     fn try_recover(&mut self, cx: &mut Context<DeskMessage>) -> Result<(), RoleError> {
-        let Stage::Recovering { fence, early, next_look } = &mut self.stage else { return Ok(()) };
-        if self.spec.journal.durable() < *fence {
-            *next_look = cx.now().process + RECOVERY_POLL;
-            return Ok(());
-        }
+        let Stage::Recovering { recovering, early } = &mut self.stage else { return Ok(()) };
+        let polled = recovering.poll(&self.spec.journal, &self.tag, cx.now().process);
+        let Some(fence) = polled.map_err(RoleError::failed)? else { return Ok(()) };
+        self.last_own = fence;
         let state = self
             .spec
             .keeper
-            .at(*fence, |books| books.desk.clone())
+            .at(fence, |books| books.desk.clone())
             .map_err(RoleError::failed)?;
         let mut config = self.spec.config.clone();
         config.epoch = trading::id::Epoch(self.spec.journal.epoch());
@@ -340,6 +340,13 @@ impl DeskRole {
                 Record::Filled { fill, .. } => {
                     if let Some(key) = self.key_of(fill.order_id) {
                         announce(cx, ProtocolStep::Filled, &key)?;
+                    }
+                }
+                Record::Ended { end: EndState::Rejected, .. } => {
+                    for (watch, breaker) in &self.spec.breakers {
+                        if watch.hears(&BreakerEvent::Rejected) {
+                            breaker.send_or_drop(BreakerMessage::Event(BreakerEvent::Rejected));
+                        }
                     }
                 }
                 Record::Acknowledged { order_id, .. } => {
@@ -550,8 +557,8 @@ impl Role for DeskRole {
     }
 
     fn next_wake(&self) -> Option<(ProcessTime, &'static str)> {
-        if let Stage::Recovering { next_look, .. } = &self.stage {
-            return Some((*next_look, "recovery"));
+        if let Stage::Recovering { recovering, .. } = &self.stage {
+            return Some((recovering.next_look(), "recovery"));
         }
         let NextWake { market, process } = self.wakes();
         let market = market.map(|(at, why)| (process_at(at, self.market_offset), why));

@@ -6,6 +6,8 @@
 //! *Restart:* reopens the files, which begins a new epoch; everything that appends restarts with it.
 //! *Loses:* what was queued and not durable; nobody has acted on it.
 
+use crate::runtime::clock::Clock;
+use crate::runtime::metrics;
 use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
 use arc_swap::ArcSwapOption;
 use desk::record::{Record, SCHEMA_VERSION};
@@ -36,6 +38,9 @@ struct PortState {
     epoch: std::sync::atomic::AtomicU32,
     /// The highest watermark of all openings: what was durable stays so while the journal is down.
     durable: AtomicU64,
+    /// When the oldest record that isn't durable was appended.
+    behind_since: Mutex<Option<ProcessTime>>,
+    clock: ArcSwapOption<Clock>,
     listeners: Mutex<Vec<Arc<dyn Fn(Seq) + Send + Sync>>>,
     recovery: Mutex<Option<Recovery>>,
 }
@@ -64,6 +69,10 @@ impl JournalPort {
             checkpoint: matches!(record, Record::Checkpoint { .. }),
             payload: record.encode(),
         };
+        if let Some(clock) = &*self.0.clock.load() {
+            let mut since = self.0.behind_since.lock().unwrap_or_else(PoisonError::into_inner);
+            since.get_or_insert_with(|| clock.process());
+        }
         handle.append(writer, now.nanos(), records.iter().map(encode).collect())
     }
 
@@ -124,11 +133,20 @@ impl JournalPort {
         self.0.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open(&self, handle: &JournalHandle, recovery: Recovery) {
+    fn open(&self, handle: &JournalHandle, recovery: Recovery, clock: &Clock) {
         let port = self.clone();
+        self.0.clock.store(Some(Arc::new(clock.clone())));
+        let (clock, synced) = (clock.clone(), metrics::JOURNAL_SYNC.histogram(&[]));
         self.0.durable.fetch_max(handle.durable().0, Ordering::AcqRel);
         handle.on_durable(Box::new(move |seq| {
             port.0.durable.fetch_max(seq.0, Ordering::AcqRel);
+            let since = {
+                let mut since = port.0.behind_since.lock().unwrap_or_else(PoisonError::into_inner);
+                since.take()
+            };
+            if let Some(since) = since {
+                synced.record(clock.process().since(since).as_secs_f64());
+            }
             let listeners = port.listeners().clone();
             listeners.iter().for_each(|hear| hear(seq));
         }));
@@ -143,6 +161,58 @@ impl JournalPort {
 pub fn schema_limits() -> SchemaLimits {
     let known = Record::KINDS.iter().map(|(kind, _)| (*kind, SCHEMA_VERSION));
     SchemaLimits::Known(known.collect::<BTreeMap<u16, u16>>())
+}
+
+/// Between two looks at the watermark during a recovery.
+const RECOVERY_POLL: Duration = Duration::from_millis(1);
+
+/// How a role comes back: it shuts its older incarnations out, waits until what they appended is
+/// durable, and folds up to there. While the journal itself is being opened it waits for that.
+#[derive(Clone, Copy, Debug)]
+pub struct Recovering {
+    fence: Option<Seq>,
+    next_look: ProcessTime,
+}
+
+impl Recovering {
+    /// Nothing is known yet; the first look is due at once.
+    #[must_use]
+    pub const fn new(now: ProcessTime) -> Self {
+        Self { fence: None, next_look: now }
+    }
+
+    /// Up to where to fold, once that is durable; until then look again at
+    /// [`Recovering::next_look`].
+    ///
+    /// # Errors
+    /// When a newer incarnation is there already, or the journal has failed.
+    pub fn poll(
+        &mut self,
+        port: &JournalPort,
+        tag: &WriterTag,
+        now: ProcessTime,
+    ) -> Result<Option<Seq>, AppendError> {
+        if self.fence.is_none() {
+            self.fence = match port.fence(tag) {
+                Ok(fence) => Some(fence),
+                Err(AppendError::Closed) => None,
+                Err(error) => return Err(error),
+            };
+        }
+        match self.fence {
+            Some(fence) if port.durable() >= fence => Ok(Some(fence)),
+            _ => {
+                self.next_look = now + RECOVERY_POLL;
+                Ok(None)
+            }
+        }
+    }
+
+    /// When to look again.
+    #[must_use]
+    pub const fn next_look(&self) -> ProcessTime {
+        self.next_look
+    }
 }
 
 /// How the writer runs.
@@ -249,7 +319,7 @@ impl JournalRole {
         if let Some(torn) = &opened.recovery.torn {
             tracing::warn!(%torn, "the journal's last write was torn and cut");
         }
-        spec.port.open(&handle, opened.recovery);
+        spec.port.open(&handle, opened.recovery, cx.clock());
         let tag = writer_tag("journal", cx.generation())?;
         let records = std::slice::from_ref(&spec.started);
         spec.port.append(&tag, cx.now().market, records).map_err(RoleError::failed)?;

@@ -10,7 +10,8 @@
 use crate::book_keeper::BookKeeper;
 use crate::breaker::{BreakerMessage, Watch};
 use crate::desk::DeskMessage;
-use crate::journal::{JournalPort, writer_tag};
+use crate::journal::{JournalPort, Recovering, writer_tag};
+use crate::runtime::metrics;
 use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
 use crate::runtime::role_ref::RoleRef;
 use crate::strategy::StrategyMessage;
@@ -22,15 +23,13 @@ use market::time::ProcessTime;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Seq, WriterTag};
+use store::WriterTag;
 use tokio::sync::oneshot;
 use trading::id::StrategyId;
 use trading::trading_state::{HaltEpoch, TradingState, TradingStates};
 
 /// Messages kept while the fold isn't durable yet; beyond it the role gives up.
 const EARLY_MAX: usize = 256;
-/// Between two looks at the watermark during recovery.
-const RECOVERY_POLL: Duration = Duration::from_millis(1);
 /// A halt whose cancels the desk couldn't take is told again.
 const RETELL: Duration = Duration::from_millis(100);
 
@@ -89,7 +88,7 @@ pub enum KillSwitchMessage {
         /// Why.
         reason: String,
     },
-    /// Release the halt and every breaker.
+    /// Release every latch: the halt, the breakers, the quarantines.
     Resume {
         /// By whom.
         by: String,
@@ -105,13 +104,6 @@ pub enum KillSwitchMessage {
         /// Why.
         reason: String,
     },
-    /// A quarantined strategy may trade again.
-    ReleaseQuarantine {
-        /// Which.
-        strategy: StrategyId,
-        /// By whom.
-        by: String,
-    },
 }
 
 impl RoleMessage for KillSwitchMessage {
@@ -121,13 +113,12 @@ impl RoleMessage for KillSwitchMessage {
             Self::Fenced { .. } => "fenced",
             Self::Resume { .. } => "resume",
             Self::Trip { .. } => "trip",
-            Self::ReleaseQuarantine { .. } => "release_quarantine",
         }
     }
 }
 
 enum Stage {
-    Recovering { fence: Seq, early: VecDeque<KillSwitchMessage>, next_look: ProcessTime },
+    Recovering { recovering: Recovering, early: VecDeque<KillSwitchMessage> },
     Running(Latches),
 }
 
@@ -146,24 +137,22 @@ impl KillSwitchRole {
         cx: &mut Context<KillSwitchMessage>,
     ) -> Result<Self, RoleError> {
         let tag = writer_tag("kill_switch", cx.generation())?;
-        let fence = spec.journal.fence(&tag).map_err(RoleError::failed)?;
-        let next_look = cx.now().process;
-        let stage = Stage::Recovering { fence, early: VecDeque::new(), next_look };
+        let recovering = Recovering::new(cx.now().process);
+        let stage = Stage::Recovering { recovering, early: VecDeque::new() };
         let mut role = Self { spec: spec.clone(), tag, stage, untold: None };
         role.try_recover(cx)?;
         Ok(role)
     }
 
     fn try_recover(&mut self, cx: &mut Context<KillSwitchMessage>) -> Result<(), RoleError> {
-        let Stage::Recovering { fence, early, next_look } = &mut self.stage else { return Ok(()) };
-        if self.spec.journal.durable() < *fence {
-            *next_look = cx.now().process + RECOVERY_POLL;
-            return Ok(());
-        }
+        let Stage::Recovering { recovering, early } = &mut self.stage else { return Ok(()) };
+        let now = cx.now().process;
+        let polled = recovering.poll(&self.spec.journal, &self.tag, now);
+        let Some(fence) = polled.map_err(RoleError::failed)? else { return Ok(()) };
         let latches = self
             .spec
             .keeper
-            .at(*fence, |books| books.latches.clone())
+            .at(fence, |books| books.latches.clone())
             .map_err(RoleError::failed)?;
         let early = std::mem::take(early);
         self.stage = Stage::Running(latches);
@@ -236,11 +225,6 @@ impl KillSwitchRole {
                 self.publish();
                 Ok(())
             }
-            KillSwitchMessage::ReleaseQuarantine { strategy, by } => {
-                self.release(&Latch::Quarantine(strategy), &by, cx)?;
-                self.publish();
-                Ok(())
-            }
         }
     }
 
@@ -266,7 +250,7 @@ impl KillSwitchRole {
         self.spec.fence.resume();
         self.untold = None;
         let tripped: Vec<Latch> = self.latches().tripped.into_keys().collect();
-        for latch in tripped.iter().filter(|latch| !matches!(latch, Latch::Quarantine(_))) {
+        for latch in &tripped {
             self.release(latch, by, cx)?;
             if let Latch::Breaker { name, scope } = latch {
                 for (_, breaker) in &self.spec.breakers {
@@ -291,6 +275,9 @@ impl KillSwitchRole {
             return Ok(());
         }
         tracing::warn!(?latch, reason, "latched");
+        if state == TradingState::Halted {
+            metrics::HALTS.counter(&[]).increment(1);
+        }
         let halt_epoch = self.spec.fence.halt_epoch();
         self.record(Record::Tripped { latch, state, reason, halt_epoch }, cx)
     }
@@ -379,7 +366,9 @@ impl Role for KillSwitchRole {
 
     fn next_wake(&self) -> Option<(ProcessTime, &'static str)> {
         match (&self.stage, &self.untold) {
-            (Stage::Recovering { next_look, .. }, _) => Some((*next_look, "recovery")),
+            (Stage::Recovering { recovering, .. }, _) => {
+                Some((recovering.next_look(), "recovery"))
+            }
             (Stage::Running(_), Some((_, at))) => Some((*at, "tell the desk of the halt")),
             (Stage::Running(_), None) => None,
         }

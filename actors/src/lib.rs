@@ -9,6 +9,7 @@ pub mod runtime;
 pub mod auditor;
 pub mod book_keeper;
 pub mod breaker;
+pub mod calendar;
 pub mod desk;
 pub mod feed;
 pub mod journal;

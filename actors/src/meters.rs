@@ -116,7 +116,8 @@ impl MetersRole {
         gauge(metrics::PNL, &["realised"], sum(&view.realised));
         gauge(metrics::PNL, &["fees"], sum(&view.fees));
         gauge(metrics::PNL, &["unrealised"], view.day.unrealised.map_or(f64::NAN, Money::to_f64));
-        gauge(metrics::OPEN_ORDERS, &[], view.orders.len() as f64);
+        let live = view.orders.iter().filter(|order| order.state.is_live()).count();
+        gauge(metrics::OPEN_ORDERS, &[], live as f64);
         let unknown = view.orders.iter().filter(|order| order.state == OrderState::Unknown).count();
         gauge(metrics::UNKNOWN_ORDERS, &[], unknown as f64);
         gauge(metrics::OPEN_POSITIONS, &[], view.exposure.positions.len() as f64);

@@ -12,6 +12,7 @@ pub use parts::{NodeParts, Product, StrategyPlan, Wiring};
 
 use crate::auditor::{AuditorMessage, AuditorRole, AuditorSpec};
 use crate::breaker::{BreakerRole, BreakerSpec};
+use crate::calendar::{CalendarMessage, CalendarRole, CalendarSpec};
 use crate::desk::{DeskRole, DeskSpec};
 use crate::feed::{FeedRole, FeedSpec};
 use crate::journal::{JournalMessage, JournalRole, JournalSpec};
@@ -29,6 +30,9 @@ use crate::runtime::tree::{LaunchError, Setup, Tree};
 use crate::session::{SessionRole, SessionSpec};
 use crate::snapshots::{SnapshotsRole, SnapshotsSpec};
 use crate::strategy::{StrategyRole, StrategySpec};
+use market::calendar::Calendar;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
 
@@ -149,8 +153,19 @@ fn core(wiring: &Wiring, parts: &NodeParts) -> SupervisorSpec {
     let policy = ChildPolicy::PERMANENT.within(within(0, 600), Beyond::Escalate);
     let journal =
         ChildSpec::role::<JournalRole>(&own, policy, move |cx| JournalRole::start(&spec, cx));
-    SupervisorSpec::new("core", SupervisionStrategy::RestForOne, None, Beyond::Escalate)
+    let own: RoleRef<CalendarMessage> = RoleRef::new("calendar", 16);
+    let days = CalendarSpec {
+        calendars: calendars(wiring),
+        desk: parts.desk.clone(),
+        breakers: parts.breakers.clone(),
+    };
+    let calendar = ChildSpec::role::<CalendarRole>(&own, ChildPolicy::PERMANENT, move |cx| {
+        CalendarRole::start(&days, cx)
+    });
+    let intensity = Some(within(5, 600));
+    SupervisorSpec::new("core", SupervisionStrategy::RestForOne, intensity, Beyond::Escalate)
         .child(journal)
+        .child(calendar)
 }
 
 fn safety(wiring: &Wiring, parts: &NodeParts) -> SupervisorSpec {
@@ -200,6 +215,11 @@ fn safety(wiring: &Wiring, parts: &NodeParts) -> SupervisorSpec {
     }))
 }
 
+fn calendars(wiring: &Wiring) -> BTreeMap<String, Arc<Calendar>> {
+    let calendar = |product: &Product| (product.symbol.clone(), product.calendar.clone());
+    wiring.products.iter().map(calendar).collect()
+}
+
 fn trade(wiring: &Wiring, parts: &NodeParts) -> SupervisorSpec {
     let session = SessionSpec {
         port: wiring.order_port.clone(),
@@ -208,6 +228,7 @@ fn trade(wiring: &Wiring, parts: &NodeParts) -> SupervisorSpec {
         status: parts.link.clone(),
         desk: parts.desk.clone(),
         reconciler: parts.reconciler.clone(),
+        audit: parts.audit.clone(),
     };
     let desk = DeskSpec {
         config: wiring.desk.clone(),
@@ -226,6 +247,7 @@ fn trade(wiring: &Wiring, parts: &NodeParts) -> SupervisorSpec {
         reconciler: parts.reconciler.clone(),
         risk: parts.risk.clone(),
         strategies: parts.strategies.clone(),
+        breakers: parts.breakers.clone(),
         audit: parts.audit.clone(),
         alarm: wiring.alarm.clone(),
     };
@@ -244,6 +266,7 @@ fn trade(wiring: &Wiring, parts: &NodeParts) -> SupervisorSpec {
         book: parts.risk_book.clone(),
         margin_used: parts.margin_used.clone(),
         breakers: parts.breakers.clone(),
+        calendars: calendars(wiring),
     };
     let policy = ChildPolicy::PERMANENT;
     SupervisorSpec::new(

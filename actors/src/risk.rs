@@ -13,10 +13,13 @@ use ::risk::limits::Limits;
 use ::risk::risk_book::RiskBook;
 use arc_swap::ArcSwap;
 use desk::view::DeskView;
+use market::calendar::Calendar;
 use market::instrument::Catalog;
 use market::money::Money;
+use market::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the risk book needs.
 #[derive(Clone)]
@@ -33,6 +36,8 @@ pub struct RiskSpec {
     pub book: Arc<ArcSwap<RiskBook>>,
     /// Where margin in use is published, for the gate.
     pub margin_used: Arc<ArcSwap<Money>>,
+    /// When the products trade.
+    pub calendars: BTreeMap<String, Arc<Calendar>>,
     /// Who judges the figures.
     pub breakers: Vec<(Watch, RoleRef<BreakerMessage>)>,
 }
@@ -94,12 +99,20 @@ impl RiskRole {
                 symbol: symbol.clone(),
                 version: market.version,
                 realised_vol: market.regime.realised_vol,
-                fresh_share: market.regime.fresh_share,
+                fresh_share: self.in_session(symbol, market.time, market.regime.fresh_share),
                 exposure_outside: worst.is_some_and(|worst| worst.outside_limits),
             };
             self.tell(&event);
         }
         self.spec.book.store(Arc::new(book));
+    }
+
+    /// Outside its session a product's quotes rest while its underlying may move on: their age says
+    /// nothing of the data. A view is of the moment before its time.
+    fn in_session(&self, symbol: &str, at: Timestamp, share: Option<f64>) -> Option<f64> {
+        let moment = at.minus(Duration::from_nanos(1));
+        let open = self.spec.calendars.get(symbol).is_some_and(|days| days.is_open(moment));
+        share.filter(|_| open)
     }
 
     fn tell(&self, event: &BreakerEvent) {

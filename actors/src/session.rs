@@ -7,6 +7,7 @@
 //! restart with it, so that nobody acts on the old connection's words.
 //! *Loses:* what the broker said while nobody listened; reconciliation asks for it.
 
+use crate::auditor::Audit;
 use crate::desk::DeskMessage;
 use crate::order_steps::announce;
 use crate::reconciler::ReconcilerMessage;
@@ -46,6 +47,8 @@ pub struct SessionSpec {
     pub status: Arc<ArcSwap<LinkStatus>>,
     /// Who hears reports.
     pub desk: RoleRef<DeskMessage>,
+    /// Told when orders may be written and when not.
+    pub audit: Audit,
     /// Who hears answers.
     pub reconciler: RoleRef<ReconcilerMessage>,
 }
@@ -161,7 +164,14 @@ impl SessionRole {
                     self.spec.status.store(Arc::new(status));
                     let _ = self.spec.desk.send(DeskMessage::Link(status));
                     let _ = self.spec.reconciler.send(ReconcilerMessage::Link(status));
-                    if state == LinkState::Ready { cx.ready() } else { cx.unready() }
+                    let now = cx.now().market;
+                    if state == LinkState::Ready {
+                        cx.ready();
+                        self.spec.audit.tell(|auditor| auditor.on_ready(now));
+                    } else {
+                        cx.unready();
+                        self.spec.audit.tell(|auditor| auditor.on_not_ready(now));
+                    }
                 }
             }
         }

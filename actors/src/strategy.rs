@@ -6,7 +6,7 @@
 
 use crate::book_keeper::BookKeeper;
 use crate::desk::DeskMessage;
-use crate::journal::{JournalPort, writer_tag};
+use crate::journal::{JournalPort, Recovering, writer_tag};
 use crate::order_steps::announce;
 use crate::runtime::protocol::ProtocolStep;
 use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
@@ -20,7 +20,7 @@ use market::time::{Now, ProcessTime};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Seq, WriterTag};
+use store::WriterTag;
 use strategy::strategy::{
     KeySource, LiveIntent, Outcome, Strategy, StrategyEffect, StrategyEvent,
 };
@@ -31,8 +31,6 @@ use trading::trading_state::{TradingState, TradingStates};
 /// Messages that are kept while the fold isn't durable yet; beyond it the oldest go, which the desk
 /// says again when the strategy attaches.
 const EARLY_MAX: usize = 256;
-/// Between two looks at the watermark during recovery.
-const RECOVERY_POLL: Duration = Duration::from_millis(1);
 /// Without an answer the strategy asks again where it stands.
 const ATTACH_RETRY: Duration = Duration::from_secs(1);
 
@@ -105,7 +103,7 @@ impl RoleMessage for StrategyMessage {
 }
 
 enum Stage {
-    Recovering { fence: Seq, early: VecDeque<StrategyMessage>, next_look: ProcessTime },
+    Recovering { recovering: Recovering, early: VecDeque<StrategyMessage> },
     Running { machine: Box<dyn Strategy>, attached: bool, ask_again: ProcessTime },
 }
 
@@ -126,10 +124,9 @@ impl StrategyRole {
         cx: &mut Context<StrategyMessage>,
     ) -> Result<Self, RoleError> {
         let tag = writer_tag(cx.path().as_str(), cx.generation())?;
-        let fence = spec.journal.fence(&tag).map_err(RoleError::failed)?;
         let now = cx.now();
-        let early = VecDeque::new();
-        let stage = Stage::Recovering { fence, early, next_look: now.process };
+        let (recovering, early) = (Recovering::new(now.process), VecDeque::new());
+        let stage = Stage::Recovering { recovering, early };
         let told = TradingState::Active;
         let mut role = Self { spec: spec.clone(), tag, stage, told, seen_version: 0, last: now };
         role.try_recover(cx)?;
@@ -137,11 +134,9 @@ impl StrategyRole {
     }
 
     fn try_recover(&mut self, cx: &mut Context<StrategyMessage>) -> Result<(), RoleError> {
-        let Stage::Recovering { fence, early, next_look } = &mut self.stage else { return Ok(()) };
-        if self.spec.journal.durable() < *fence {
-            *next_look = cx.now().process + RECOVERY_POLL;
-            return Ok(());
-        }
+        let Stage::Recovering { recovering, early } = &mut self.stage else { return Ok(()) };
+        let polled = recovering.poll(&self.spec.journal, &self.tag, cx.now().process);
+        let Some(fence) = polled.map_err(RoleError::failed)? else { return Ok(()) };
         let keys = KeySource {
             install: self.spec.install,
             epoch: Epoch(self.spec.journal.epoch()),
@@ -151,7 +146,7 @@ impl StrategyRole {
         let durable = self
             .spec
             .keeper
-            .at(*fence, |books| books.strategies.get(&self.spec.id).map(|bytes| bytes.to_vec()))
+            .at(fence, |books| books.strategies.get(&self.spec.id).map(|bytes| bytes.to_vec()))
             .map_err(RoleError::failed)?;
         let machine = (self.spec.make)(keys, durable.as_deref()).map_err(RoleError::failed)?;
         let early = std::mem::take(early);
@@ -318,7 +313,7 @@ impl Role for StrategyRole {
 
     fn next_wake(&self) -> Option<(ProcessTime, &'static str)> {
         match &self.stage {
-            Stage::Recovering { next_look, .. } => Some((*next_look, "recovery")),
+            Stage::Recovering { recovering, .. } => Some((recovering.next_look(), "recovery")),
             Stage::Running { attached: false, ask_again, .. } => Some((*ask_again, "attach")),
             Stage::Running { machine, .. } => machine.next_wake().map(|at| {
                 // Market time may run faster than process time: look once a second at least.

@@ -8,6 +8,7 @@ use crate::control::{
 };
 use actors::kill_switch::KillSwitchMessage;
 use actors::node::{Node, NodeParts};
+use actors::runtime::board::Status;
 use actors::runtime::clock::Clock;
 use actors::runtime::fault::{ArmedRule, CERTAIN_PPM, Fault, FaultBoard, FaultError, Rule};
 use actors::runtime::role::RolePath;
@@ -312,6 +313,13 @@ impl ControlPlane for NodeControl {
                 .await
                 .map_err(|error| unanswered("the kill switch", error))?
                 .map_err(|what| ControlError::Failed { what })?;
+            // A quarantined role starts again; one that runs is left alone.
+            for row in self.node.tree.board().view() {
+                if row.status == Status::Quarantined {
+                    // Its supervisor is down only while everything restarts anyway.
+                    let _ = self.node.tree.revive(&row.role);
+                }
+            }
             // Durable before it is answered.
             let wanted = self.parts().journal.last_assigned();
             let deadline = self.clock.process() + PATIENCE;
