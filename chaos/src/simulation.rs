@@ -5,8 +5,11 @@
 //! life begins on what is left. Same seed, same state hash. Not here: when to strike (plan), what the
 //! node is made of (actors), whether promises held (audit).
 
+pub mod director;
 mod life;
 mod wiring;
+
+pub use wiring::plan as seat;
 
 use crate::medium::{Medium, MemoryHaltFile};
 use crate::plan::{Plan, PlanSpec};
@@ -18,6 +21,7 @@ use broker::link::LinkTiming;
 use broker::simulated::{SimulatedVenue, VenueError};
 use desk::reconcile::ReconcilePolicy;
 use desk::view::DeskView;
+use director::{Director, Nobody};
 use exchange::{Exchange, ExchangeConfig, MarketSource};
 use life::{End, Life, Tallies};
 use market::instrument::Catalog;
@@ -145,6 +149,17 @@ pub struct SimulatedDay {
 /// # Errors
 /// [`SimulationError`].
 pub fn run(spec: SimulationSpec) -> Result<SimulatedDay, SimulationError> {
+    run_directed(spec, &Nobody)
+}
+
+/// Runs a day in which a director acts.
+///
+/// # Errors
+/// [`SimulationError`].
+pub fn run_directed(
+    spec: SimulationSpec,
+    director: &dyn Director,
+) -> Result<SimulatedDay, SimulationError> {
     let SimulationSpec { market, exchange, .. } = &spec;
     let mut exchange = Exchange::new(exchange.clone(), spec.start);
     for (con_id, ex_date, amount) in &spec.dividends {
@@ -180,6 +195,7 @@ pub fn run(spec: SimulationSpec) -> Result<SimulatedDay, SimulationError> {
             plan: plan.as_ref(),
             tallies: &tallies,
             halt_file: &halt_file,
+            director,
             start,
             number: lives,
         };
@@ -275,6 +291,7 @@ fn plan_spec(spec: &SimulationSpec, chaos: ChaosSpec) -> PlanSpec {
     let fixed = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     let mut roles: Vec<String> = fixed(&[
         "core",
+        "calendar",
         "safety",
         "trade",
         "market",
@@ -306,7 +323,7 @@ fn plan_spec(spec: &SimulationSpec, chaos: ChaosSpec) -> PlanSpec {
         kills_min: chaos.kills_min,
         crashes: chaos.crashes,
         spacing: chaos.spacing,
-        patience: Duration::from_secs(1_200),
+        patience: Duration::from_secs(400),
     }
 }
 

@@ -1,11 +1,12 @@
 //! One life of a simulated node: from its launch to its crash or to the end of the day.
 
+use super::director::{Director, Stage};
 use super::wiring::wire;
 use super::{Finished, SimulationError, SimulationSpec};
 use crate::medium::MemoryHaltFile;
 use crate::plan::{Plan, Target};
 use actors::auditor::Audit;
-use actors::kill_switch::KillSwitchMessage;
+use actors::kill_switch::{HaltFile, KillSwitchMessage};
 use actors::node::{Listing, Node, NodeParts};
 use actors::runtime::clock::Clock;
 use actors::runtime::fault::{FaultBoard, Permission};
@@ -15,6 +16,7 @@ use actors::runtime::tree::{Happening, Hooks, Setup, TreeEvent};
 use actors::venue;
 use broker::link::LinkState;
 use broker::simulated::SimulatedVenue;
+use broker::wire_fence::WireFence;
 use desk::record::Latch;
 use market::quality::{Flaw, FlawCounts};
 use market::time::Timestamp;
@@ -115,6 +117,7 @@ pub struct Life<'a> {
     pub plan: Option<&'a Arc<Mutex<Plan>>>,
     pub tallies: &'a Tallies,
     pub halt_file: &'a MemoryHaltFile,
+    pub director: &'a dyn Director,
     pub start: Timestamp,
     pub number: u32,
 }
@@ -129,9 +132,17 @@ struct Watcher {
 impl StepObserver for Watcher {
     fn on_step(&self, _: &RolePath, step: ProtocolStep, key: u64) -> StepVerdict {
         let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
-        if step == ProtocolStep::Settled {
-            plan.on_settled(key);
-            return StepVerdict::Pass;
+        match step {
+            ProtocolStep::Settled => {
+                plan.on_settled(key);
+                return StepVerdict::Pass;
+            }
+            ProtocolStep::Filled => return StepVerdict::Pass,
+            ProtocolStep::Idle
+            | ProtocolStep::Recorded
+            | ProtocolStep::Durable
+            | ProtocolStep::Sent
+            | ProtocolStep::Acked => {}
         }
         let now = self.clock.now();
         let Some(strike) = plan.on_step(step, key, now.process) else { return StepVerdict::Pass };
@@ -168,24 +179,45 @@ impl Life<'_> {
                 audit: self.audit.clone(),
             })));
         }
+        if let Some(plan) = self.plan {
+            let plan = Arc::clone(plan);
+            faults.report_to(move |injection| {
+                let mut plan = plan.lock().unwrap_or_else(PoisonError::into_inner);
+                plan.on_struck(injection.role.as_str());
+            });
+        }
         let exhausted = Arc::new(Mutex::new(None));
         let wiring = wire(self, &clock)?;
         self.audit.tap(self.venue, wiring.port.clone());
-        let alarm = Arc::clone(&wiring.alarm);
+        let (alarm, fence) = (Arc::clone(&wiring.alarm), Arc::clone(&wiring.fence));
         let mut setup = Setup::new(clock.clone(), faults.clone());
         setup.seed = self.spec.seed;
         let switch = Arc::new(Mutex::new(None));
-        setup.hooks = self.hooks(&clock, &exhausted, &switch);
+        setup.hooks = self.hooks(&clock, &exhausted, &switch, fence);
         let node = Node::launch(wiring, setup).await?;
         *switch.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(node.parts.kill_switch.clone());
         let listing = Listing::new(node.parts.clone(), alarm);
         self.venue.on_listed(Arc::new(move |instruments| listing.take(instruments)));
         let driven = venue::drive(Arc::clone(self.venue), clock.clone(), self.spec.end);
+        let stage = Stage {
+            life: self.number,
+            parts: node.parts.clone(),
+            faults: faults.clone(),
+            clock: clock.clone(),
+            venue: Arc::clone(self.venue),
+            audit: self.audit.clone(),
+        };
+        // Whoever has done what it came for leaves the day to itself.
+        let mut directed = std::pin::pin!(async {
+            self.director.direct(stage).await;
+            std::future::pending::<()>().await;
+        });
         let outcome = tokio::select! {
             biased;
             () = crashed.notified() => None,
             () = self.watch(&node, &clock, &faults) => None,
+            () = &mut directed => None,
             driven = driven => Some(driven),
         };
         if let Some(driven) = outcome {
@@ -193,6 +225,7 @@ impl Life<'_> {
             let settled = tokio::select! {
                 biased;
                 () = crashed.notified() => false,
+                () = &mut directed => false,
                 () = self.settle(&node, &clock) => true,
             };
             if settled {
@@ -241,11 +274,13 @@ impl Life<'_> {
         clock: &Clock,
         exhausted: &Arc<Mutex<Option<String>>>,
         switch: &Arc<Mutex<Option<actors::runtime::role_ref::RoleRef<KillSwitchMessage>>>>,
+        fence: Arc<WireFence>,
     ) -> Hooks {
         let (audit, tallies, clock) = (self.audit.clone(), self.tallies.clone(), clock.clone());
         let switch = Arc::clone(switch);
         let exhausted = Arc::clone(exhausted);
         let give_up = self.tallies.clone();
+        let halt_file = self.halt_file.clone();
         Hooks::default()
             .on_event(move |event: &TreeEvent| {
                 let now = clock.now().market;
@@ -269,6 +304,9 @@ impl Life<'_> {
             })
             .on_exhausted(move |reason: &str| {
                 give_up.alarm(&format!("root: {reason}"));
+                // As the process does before it ends: the wire first, then for the next life.
+                fence.halt(reason);
+                let _ = halt_file.write(reason);
                 *exhausted.lock().unwrap_or_else(PoisonError::into_inner) =
                     Some(reason.to_owned());
             })

@@ -1,0 +1,20 @@
+//! Scenes of the promises: the whole tree on small markets made by hand, in virtual time, with a
+//! director who halts, kills and crashes at chosen moments. One module per promise.
+
+#[path = "scene/journal.rs"]
+mod journal;
+#[path = "scene/market.rs"]
+mod hand;
+#[path = "scene/settings.rs"]
+mod settings;
+
+#[path = "scenarios/halt.rs"]
+mod halt;
+#[path = "scenarios/hashes.rs"]
+mod hashes;
+#[path = "scenarios/kills.rs"]
+mod kills;
+#[path = "scenarios/lifecycle.rs"]
+mod lifecycle;
+#[path = "scenarios/limits.rs"]
+mod limits;
