@@ -31,8 +31,8 @@ const CHAOS_SPEED_PERMILLE: u64 = 1_000;
 const LEAD: Duration = Duration::from_secs(600);
 /// After the last quotes: settlement of what expires, the end of day orders.
 const TRAIL: Duration = Duration::from_secs(900);
-/// Loops are a day apart in a market that is always open.
-const LOOP_SHIFT: Duration = Duration::from_secs(86_400);
+/// Loops are two days apart in a market that is always open: a Globex day spans 26 hours.
+const LOOP_SHIFT: Duration = Duration::from_secs(2 * 86_400);
 
 /// Runs the command.
 ///
@@ -45,17 +45,18 @@ pub fn replay(args: &ReplayArgs, output: Output) -> Result<(), Failure> {
         strategies: args.strategies.as_deref(),
     })?;
     let bad_rows = if args.skip_bad_rows { BadRows::SkipAndCount } else { BadRows::Fail };
-    let day =
-        Day::load(&args.data, args.date, args.underlying.as_deref(), bad_rows).map_err(|error| {
+    let day = Day::load(&args.data, args.date, args.underlying.as_deref(), bad_rows).map_err(
+        |error| {
             Failure::new(Exit::Internal, format!("the day {} can't be read", args.date))
                 .because(error)
                 .next("check the folder, or pass --skip-bad-rows to leave broken rows out")
-        })?;
+        },
+    )?;
     let tomes = tomes(args, &configuration, &day)?;
     let progress = terminal::replay_progress(day.steps.len() as u64, output.quiet || output.json);
     let spec = spec(args, &configuration, day, tomes, &progress)?;
     let starting_cash = spec.exchange.starting_cash;
-    let _logs = crate::telemetry::start_logs(&configuration.log.filter, None);
+    crate::telemetry::start_logs("warn", None)?;
     let simulated = run(spec).map_err(|error| {
         Failure::internal("the replay could not be run to its end").because(error)
     })?;
@@ -126,11 +127,7 @@ fn spec(
     let last = last.time.plus(LOOP_SHIFT * (args.loops - 1));
     let close = calendar.close_of(day.day).unwrap_or(last);
     let end = if looped { last } else { last.max(close) }.plus(TRAIL);
-    let days = if looped {
-        Days::RoundTheClock
-    } else {
-        Days::of_calendar(&calendar, day.day, 5)
-    };
+    let days = if looped { Days::RoundTheClock } else { Days::of_calendar(&calendar, day.day, 5) };
     let venue = &configuration.venue;
     let exchange = ExchangeConfig {
         starting_cash: venue.starting_cash,
@@ -138,10 +135,7 @@ fn spec(
         report_latency: venue.report_latency,
         fees: venue.fees.clone(),
         days,
-        assignment: AssignmentRule {
-            seed: args.seed,
-            ..ExchangeConfig::default().assignment
-        },
+        assignment: AssignmentRule { seed: args.seed, ..ExchangeConfig::default().assignment },
         ..ExchangeConfig::default()
     };
     let instruments: Vec<_> = day.catalog.iter().cloned().collect();
@@ -155,6 +149,11 @@ fn spec(
     let dividends = dividends(&day);
     let market = RecordedMarket::new(instruments, day.steps, args.loops, LOOP_SHIFT)
         .map_err(|error| Failure::internal("the day can't be played").because(error))?;
+    let mut breakers = configuration.breakers.clone();
+    if looped {
+        // A market that never closes shows its nights as old quotes, which is no failure of data.
+        breakers.fresh_share_min = 0.0;
+    }
     let (bar, length) = (progress.clone(), progress.length().unwrap_or(0));
     let span = end.since(start).as_secs_f64();
     Ok(SimulationSpec {
@@ -175,7 +174,7 @@ fn spec(
             account: configuration.account.clone(),
             configuration: configuration.fingerprint.clone(),
             limits: configuration.limits.clone(),
-            breakers: configuration.breakers.clone(),
+            breakers,
             link: configuration.link,
             reconcile: desk::reconcile::ReconcilePolicy::default(),
             tomes,
@@ -190,17 +189,13 @@ fn spec(
     })
 }
 
-fn dividends(
-    day: &RecordedDay,
-) -> Vec<(ConId, market::time::Date, market::money::Price)> {
+fn dividends(day: &RecordedDay) -> Vec<(ConId, market::time::Date, market::money::Price)> {
     let stocks = day.underlyings.iter().filter(|con_id| {
         day.catalog
             .get(**con_id)
             .is_ok_and(|one| matches!(one.kind, market::instrument::InstrumentKind::Stock))
     });
     stocks
-        .flat_map(|con_id| {
-            day.dividends.iter().map(|(ex_date, amount)| (*con_id, ex_date, amount))
-        })
+        .flat_map(|con_id| day.dividends.iter().map(|(ex_date, amount)| (*con_id, ex_date, amount)))
         .collect()
 }

@@ -1,8 +1,8 @@
 //! `run`: the node on this machine's clock, until it is told to end.
 //!
-//! It prepares the state folder, starts the venue beside the tree, launches the tree on its runtimes,
-//! watches it from a thread, serves the API, and ends in order: SIGTERM and Ctrl-C drain, snapshot and
-//! exit 0; a root that exhausted its restarts halts, cancels and exits 70.
+//! It prepares the state folder, starts the venue beside the tree, launches the tree on its
+//! runtimes, watches it from a thread, serves the API, and ends in order: SIGTERM and Ctrl-C drain,
+//! snapshot and exit 0; a root that exhausted its restarts halts, cancels and exits 70.
 
 mod abort_at;
 mod api_role;
@@ -75,7 +75,8 @@ enum Ending {
 /// Runs the command.
 ///
 /// # Errors
-/// A configuration or a state folder that can't be used (78, 70), or a node that ended on an error (70).
+/// A configuration or a state folder that can't be used (78, 70), or a node that ended on an error
+/// (70).
 pub fn run(args: &RunArgs, output: Output) -> Result<(), Failure> {
     let configuration = Configuration::load(&Source {
         folder: &args.config,
@@ -122,7 +123,8 @@ async fn live(
     let halt_file = Arc::new(RealHaltFile::new(&args.state.state));
     let audit = Audit::new(AuditSettings::default());
     let port = JournalPort::new();
-    let wiring = wiring(configuration, &folder, &clock, &runtimes, &fence, &audit, &port, &halt_file);
+    let wiring =
+        wiring(configuration, &folder, &clock, &runtimes, &fence, &audit, &port, &halt_file);
     audit.tap(&folder.venue, port.clone());
     let alarm = Arc::clone(&wiring.alarm);
     let seat: ApiSeat = ApiSeat::default();
@@ -212,7 +214,8 @@ async fn show_status(plane: &NodeControl, line: &StatusLine) {
 }
 
 fn listen_for_signals(endings: &mpsc::UnboundedSender<Ending>) -> Result<(), Failure> {
-    for (kind, name) in [(SignalKind::interrupt(), "Ctrl-C"), (SignalKind::terminate(), "SIGTERM")] {
+    for (kind, name) in [(SignalKind::interrupt(), "Ctrl-C"), (SignalKind::terminate(), "SIGTERM")]
+    {
         let mut stream = signal(kind).map_err(|error| {
             Failure::internal(format!("{name} can't be listened for")).because(error)
         })?;
@@ -435,7 +438,8 @@ fn wiring(
         snapshot_interval: configuration.snapshots.every,
         snapshot_records: configuration.snapshots.every_records,
         order_port: Arc::new(move || {
-            Box::new(SimulatedOrderPort::new(Arc::clone(&venue), spec.clone())) as Box<dyn OrderPort>
+            Box::new(SimulatedOrderPort::new(Arc::clone(&venue), spec.clone()))
+                as Box<dyn OrderPort>
         }),
         data: Arc::new(Mutex::new(SimulatedDataPort::new(Arc::clone(&folder.venue)))),
         fence: Arc::clone(fence),

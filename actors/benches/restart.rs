@@ -53,31 +53,18 @@ fn now() -> Instant {
 }
 
 async fn restarts(name: &str, strike: Option<Strike>) {
-    let faults = FaultBoard::new(
-        Permission::Granted {
-            max_ttl: Duration::ZERO,
-        },
-        0,
-    );
+    let faults = FaultBoard::new(Permission::Granted { max_ttl: Duration::ZERO }, 0);
     let (back, mut returned) = mpsc::unbounded_channel();
     let role = RoleRef::with_parking("target", 8, 8);
-    let swift = Backoff {
-        max: Duration::ZERO,
-        ..Backoff::SWIFT
-    };
-    let policy = ChildPolicy {
-        backoff: swift,
-        ..ChildPolicy::PERMANENT
-    };
+    let swift = Backoff { max: Duration::ZERO, ..Backoff::SWIFT };
+    let policy = ChildPolicy { backoff: swift, ..ChildPolicy::PERMANENT };
     let child = ChildSpec::role(&role, policy, move |cx| {
         cx.own_ref().send(Strike::Back).map_err(RoleError::failed)?;
         Ok(Target(back.clone()))
     });
     let root = SupervisorSpec::new("root", Strategy::OneForOne, None, Beyond::Escalate);
     let setup = Setup::new(Clock::live(), faults.clone());
-    let tree = Tree::launch(root.child(child), setup)
-        .await
-        .expect("the tree is well formed");
+    let tree = Tree::launch(root.child(child), setup).await.expect("the tree is well formed");
     returned.recv().await;
     let mut took = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
@@ -100,17 +87,11 @@ async fn restarts(name: &str, strike: Option<Strike>) {
 fn slots() {
     let slots = LineSlots::new(1000);
     let mut scratch = Vec::new();
-    let at = Now {
-        market: Timestamp::EPOCH,
-        process: ProcessTime::ZERO,
-    };
+    let at = Now { market: Timestamp::EPOCH, process: ProcessTime::ZERO };
     let updates = 20_000_000_usize;
     let begun = now();
     for update in 0..updates {
-        if slots
-            .publish(black_box(update % 1000), update, at)
-            .is_needed()
-        {
+        if slots.publish(black_box(update % 1000), update, at).is_needed() {
             black_box(update);
         }
         if update % 4096 == 0 {

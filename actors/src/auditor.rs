@@ -1,8 +1,8 @@
-//! The auditor's role: gives the independent auditor every durable record, the wire and the tree, and
-//! halts the node when a promise was broken.
+//! The auditor's role: gives the independent auditor every durable record, the wire and the tree,
+//! and halts the node when a promise was broken.
 //!
-//! The auditor itself outlives the role (and in a simulation the node): what it has heard is not lost
-//! with an actor.
+//! The auditor itself outlives the role (and in a simulation the node): what it has heard is not
+//! lost with an actor.
 //!
 //! *Restart:* goes on behind the last record that was heard.
 //! *Loses:* nothing.
@@ -265,8 +265,7 @@ impl AuditorRole {
                 |violation| format!("{}: {}", violation.invariant, violation.sentence),
             );
             tracing::error!(reason, "a promise was broken, trading halts");
-            let latch =
-                Latch::Breaker { name: "auditor".to_owned(), scope: "account".to_owned() };
+            let latch = Latch::Breaker { name: "auditor".to_owned(), scope: "account".to_owned() };
             let trip = KillSwitchMessage::Trip { latch, state: TradingState::Halted, reason };
             if self.spec.kill_switch.send(trip).is_err() {
                 // It is told again at the next look.

@@ -1,9 +1,8 @@
 //! A breaker's role: one of `loss`, `regime` and `technical`, each in a seat of its own so that the
 //! death of one leaves the others watching.
 //!
-//! *Restart:* what is latched comes back from the journal as tripped; what was counted towards a trip
-//! begins again.
-//! *Loses:* the counts of one window.
+//! *Restart:* what is latched comes back from the journal as tripped; what was counted towards a
+//! trip begins again. *Loses:* the counts of one window.
 
 use crate::book_keeper::BookKeeper;
 use crate::journal::JournalPort;
@@ -134,10 +133,7 @@ pub struct BreakerRole {
 
 impl BreakerRole {
     /// Restores what is latched.
-    pub fn start(
-        spec: &BreakerSpec,
-        cx: &mut Context<BreakerMessage>,
-    ) -> Result<Self, RoleError> {
+    pub fn start(spec: &BreakerSpec, cx: &mut Context<BreakerMessage>) -> Result<Self, RoleError> {
         let mut machine = Breakers::new(spec.limits.clone());
         let latched: Vec<Latch> = spec
             .keeper

@@ -20,6 +20,7 @@ use crate::runtime::role_ref::RoleRef;
 use crate::session::{LinkStatus, SendOutcome, SessionMessage};
 use crate::strategy::StrategyMessage;
 use crate::views::Views;
+use ::risk::breaker::BreakerEvent;
 use arc_swap::ArcSwap;
 use broker::link::LinkState;
 use broker::wire_fence::WireFence;
@@ -34,7 +35,6 @@ use desk::view::DeskView;
 use market::instrument::Catalog;
 use market::money::Money;
 use market::time::{Date, Now, ProcessTime, Timestamp};
-use ::risk::breaker::BreakerEvent;
 use risk::cleared::Cleared;
 use risk::gate::Gate;
 use risk::limits::Limits;
@@ -174,7 +174,10 @@ impl RoleMessage for DeskMessage {
 
 enum Stage {
     /// Until the journal is durable up to the fence.
-    Recovering { recovering: Recovering, early: VecDeque<DeskMessage> },
+    Recovering {
+        recovering: Recovering,
+        early: VecDeque<DeskMessage>,
+    },
     Running(Box<Running>),
 }
 
@@ -224,18 +227,14 @@ impl DeskRole {
         let polled = recovering.poll(&self.spec.journal, &self.tag, cx.now().process);
         let Some(fence) = polled.map_err(RoleError::failed)? else { return Ok(()) };
         self.last_own = fence;
-        let state = self
-            .spec
-            .keeper
-            .at(fence, |books| books.desk.clone())
-            .map_err(RoleError::failed)?;
+        let state =
+            self.spec.keeper.at(fence, |books| books.desk.clone()).map_err(RoleError::failed)?;
         let mut config = self.spec.config.clone();
         config.epoch = trading::id::Epoch(self.spec.journal.epoch());
         let gate = Gate::new(self.spec.limits.clone()).with_kernel(&self.spec.kernel);
         let desk = Desk::from_state(config, gate, state, self.generation);
         let early = std::mem::take(early);
-        let running =
-            Running { desk, held: VecDeque::new(), link: None, behind_since: None };
+        let running = Running { desk, held: VecDeque::new(), link: None, behind_since: None };
         self.stage = Stage::Running(Box::new(running));
         self.run(DeskEvent::Restarted, cx)?;
         for strategy in self.spec.strategies.values() {
@@ -524,16 +523,15 @@ impl DeskRole {
 fn link_event(status: LinkStatus, next_valid_id: Option<i64>) -> DeskEvent {
     let up = match status.state {
         LinkState::Settling | LinkState::Reconciling | LinkState::Ready => true,
-        LinkState::Down
-        | LinkState::Connecting
-        | LinkState::Degraded
-        | LinkState::NeedsHuman => false,
+        LinkState::Down | LinkState::Connecting | LinkState::Degraded | LinkState::NeedsHuman => {
+            false
+        }
     };
     DeskEvent::Link { up, generation: status.generation, next_valid_id }
 }
 
-/// When process time will be at a market time, at natural speed: deadlines in market time are looked
-/// at once a second at least, so a faster market is late by less than that.
+/// When process time will be at a market time, at natural speed: deadlines in market time are
+/// looked at once a second at least, so a faster market is late by less than that.
 fn process_at(market: Timestamp, now: Now) -> ProcessTime {
     now.process + market.since(now.market).min(Duration::from_secs(1))
 }

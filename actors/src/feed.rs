@@ -5,11 +5,11 @@
 
 use crate::lines::{PRODUCT_LINES_MAX, ProductLines};
 use crate::pricing::PricingMessage;
-use crate::runtime::role_ref::PinnedRef;
-use crate::runtime::slot::{LineSlots, Stamped};
 use crate::runtime::clock::Clock;
 use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
+use crate::runtime::role_ref::PinnedRef;
 use crate::runtime::role_ref::RoleRef;
+use crate::runtime::slot::{LineSlots, Stamped};
 use broker::port::{DataPort, DataSink};
 use market::calendar::Calendar;
 use market::instrument::ConId;
@@ -118,8 +118,7 @@ impl FeedRole {
         let con_ids: Vec<ConId> = {
             let instruments = self.spec.lines.instruments();
             // One increment a line: the finest, which makes the stub gate stricter, never looser.
-            self.ticks =
-                instruments.iter().map(|each| each.tick.increment(Price::ZERO)).collect();
+            self.ticks = instruments.iter().map(|each| each.tick.increment(Price::ZERO)).collect();
             instruments.iter().map(|instrument| instrument.con_id).collect()
         };
         let sink: Arc<dyn DataSink> = Arc::clone(&self.intake) as _;
@@ -131,8 +130,7 @@ impl FeedRole {
         let now = cx.now();
         let open = self.spec.calendar.is_open(now.market);
         {
-            let confirmed =
-                self.intake.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
+            let confirmed = self.intake.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
             self.live.clear();
             let lines = self.ticks.len();
             self.live.extend(confirmed[..lines].iter().map(|data| *data == Some(DataType::Live)));

@@ -1,10 +1,11 @@
 //! The journal's role: opens the files, owns the writer, tells everyone how far things are durable.
 //!
 //! Roles append through [`JournalPort`], which numbers records at once; the writer (a thread of its
-//! own in production, a step of this role under virtual time) makes them durable behind their backs.
+//! own in production, a step of this role under virtual time) makes them durable behind their
+//! backs.
 //!
-//! *Restart:* reopens the files, which begins a new epoch; everything that appends restarts with it.
-//! *Loses:* what was queued and not durable; nobody has acted on it.
+//! *Restart:* reopens the files, which begins a new epoch; everything that appends restarts with
+//! it. *Loses:* what was queued and not durable; nobody has acted on it.
 
 use crate::runtime::clock::Clock;
 use crate::runtime::metrics;
@@ -282,10 +283,7 @@ pub struct JournalRole {
 
 impl JournalRole {
     /// Opens the journal and starts its writer.
-    pub fn start(
-        spec: &JournalSpec,
-        cx: &mut Context<JournalMessage>,
-    ) -> Result<Self, RoleError> {
+    pub fn start(spec: &JournalSpec, cx: &mut Context<JournalMessage>) -> Result<Self, RoleError> {
         let mut options = spec.options.clone();
         options.opened_at_ns = cx.now().market.nanos();
         options.schema_limits = schema_limits();

@@ -1,10 +1,11 @@
 //! The kill switch's role: owns every latch, and with them the trading states.
 //!
-//! A halt raises the wire fence first, inside which no write can be under way, writes the halt file,
-//! and is acknowledged; its record, the states and the cancels follow. Only a person's resume ends it.
+//! A halt raises the wire fence first, inside which no write can be under way, writes the halt
+//! file, and is acknowledged; its record, the states and the cancels follow. Only a person's resume
+//! ends it.
 //!
-//! *Restart:* latches from the journal and the halt file; what can't be read counts as tripped. Until
-//! they are known the trading states stay as they were, which at a process's start is halted.
+//! *Restart:* latches from the journal and the halt file; what can't be read counts as tripped.
+//! Until they are known the trading states stay as they were, which at a process's start is halted.
 //! *Loses:* a trip that was queued; its breaker says it again.
 
 use crate::book_keeper::BookKeeper;
@@ -149,11 +150,8 @@ impl KillSwitchRole {
         let now = cx.now().process;
         let polled = recovering.poll(&self.spec.journal, &self.tag, now);
         let Some(fence) = polled.map_err(RoleError::failed)? else { return Ok(()) };
-        let latches = self
-            .spec
-            .keeper
-            .at(fence, |books| books.latches.clone())
-            .map_err(RoleError::failed)?;
+        let latches =
+            self.spec.keeper.at(fence, |books| books.latches.clone()).map_err(RoleError::failed)?;
         let early = std::mem::take(early);
         self.stage = Stage::Running(latches);
         // Three witnesses of a halt: the journal, the file, the fence. One is enough.
@@ -366,9 +364,7 @@ impl Role for KillSwitchRole {
 
     fn next_wake(&self) -> Option<(ProcessTime, &'static str)> {
         match (&self.stage, &self.untold) {
-            (Stage::Recovering { recovering, .. }, _) => {
-                Some((recovering.next_look(), "recovery"))
-            }
+            (Stage::Recovering { recovering, .. }, _) => Some((recovering.next_look(), "recovery")),
             (Stage::Running(_), Some((_, at))) => Some((*at, "tell the desk of the halt")),
             (Stage::Running(_), None) => None,
         }

@@ -115,8 +115,7 @@ impl Surroundings for Layers {
             TimeInForce::ImmediateOrCancel => Some(created.plus(IMMEDIATE_ENDS_AFTER)),
             TimeInForce::Day => {
                 let calendars = self.calendars_of(order)?;
-                let close =
-                    |calendar: &&Calendar| Some(calendar.current_or_next(created)?.close);
+                let close = |calendar: &&Calendar| Some(calendar.current_or_next(created)?.close);
                 calendars.iter().map(close).max().flatten()
             }
         }

@@ -127,21 +127,29 @@ impl MetersRole {
             .values()
             .chain(states.strategies.values())
             .fold(states.account, |strictest, state| strictest.max(*state));
-        gauge(metrics::TRADING_STATE, &[], match strictest {
-            TradingState::Active => 0.0,
-            TradingState::ReduceOnly => 1.0,
-            TradingState::Halted => 2.0,
-        });
+        gauge(
+            metrics::TRADING_STATE,
+            &[],
+            match strictest {
+                TradingState::Active => 0.0,
+                TradingState::ReduceOnly => 1.0,
+                TradingState::Halted => 2.0,
+            },
+        );
         let link = self.spec.link.load().state;
-        gauge(metrics::LINK_STATE, &[], match link {
-            LinkState::Down => 0.0,
-            LinkState::Connecting => 1.0,
-            LinkState::Settling => 2.0,
-            LinkState::Reconciling => 3.0,
-            LinkState::Ready => 4.0,
-            LinkState::Degraded => 5.0,
-            LinkState::NeedsHuman => 6.0,
-        });
+        gauge(
+            metrics::LINK_STATE,
+            &[],
+            match link {
+                LinkState::Down => 0.0,
+                LinkState::Connecting => 1.0,
+                LinkState::Settling => 2.0,
+                LinkState::Reconciling => 3.0,
+                LinkState::Ready => 4.0,
+                LinkState::Degraded => 5.0,
+                LinkState::NeedsHuman => 6.0,
+            },
+        );
         let ready = view.ready && link == LinkState::Ready;
         gauge(metrics::READY, &[], f64::from(u8::from(ready)));
         gauge(metrics::JOURNAL_DURABLE, &[], self.spec.journal.durable().0 as f64);

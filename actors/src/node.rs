@@ -111,19 +111,14 @@ fn root(mut wiring: Wiring, parts: &NodeParts) -> SupervisorSpec {
     let extra = std::mem::take(&mut wiring.extra);
     let intensity = Intensity::new(ROOT_RESTARTS_MAX, TEN_MINUTES);
     let runtimes = wiring.runtimes.clone();
-    SupervisorSpec::new(
-        "root",
-        SupervisionStrategy::RestForOne,
-        Some(intensity),
-        Beyond::Escalate,
-    )
-    .child(scope(core(&wiring, parts), &runtimes.control))
-    .child(scope(safety(&wiring, parts), &runtimes.safety))
-    .child(scope(trade(&wiring, parts), &runtimes.execution))
-    .child(scope(market(&wiring, parts), &runtimes.market))
-    .child(scope(pricing(&wiring, parts), &runtimes.pricing))
-    .child(scope(strategies(&wiring, parts), &runtimes.market))
-    .child(droppable(ops(&wiring, parts, extra), &runtimes.control))
+    SupervisorSpec::new("root", SupervisionStrategy::RestForOne, Some(intensity), Beyond::Escalate)
+        .child(scope(core(&wiring, parts), &runtimes.control))
+        .child(scope(safety(&wiring, parts), &runtimes.safety))
+        .child(scope(trade(&wiring, parts), &runtimes.execution))
+        .child(scope(market(&wiring, parts), &runtimes.market))
+        .child(scope(pricing(&wiring, parts), &runtimes.pricing))
+        .child(scope(strategies(&wiring, parts), &runtimes.market))
+        .child(droppable(ops(&wiring, parts, extra), &runtimes.control))
 }
 
 /// The scope whose loss costs no money: nobody depends on it.
@@ -196,11 +191,9 @@ fn safety(wiring: &Wiring, parts: &NodeParts) -> SupervisorSpec {
             journal: parts.journal.clone(),
             kill_switch: parts.kill_switch.clone(),
         };
-        spec = spec.child(ChildSpec::role::<BreakerRole>(
-            own,
-            ChildPolicy::PERMANENT,
-            move |cx| BreakerRole::start(&breaker, cx),
-        ));
+        spec = spec.child(ChildSpec::role::<BreakerRole>(own, ChildPolicy::PERMANENT, move |cx| {
+            BreakerRole::start(&breaker, cx)
+        }));
     }
     let own: RoleRef<AuditorMessage> = RoleRef::new("auditor", 64);
     let auditor = AuditorSpec {
@@ -299,10 +292,9 @@ fn market(wiring: &Wiring, parts: &NodeParts) -> SupervisorSpec {
             pricing: seat.pricing.clone(),
             counts: seat.flaws.clone(),
         };
-        let child =
-            ChildSpec::role::<FeedRole>(&seat.feed, ChildPolicy::PERMANENT, move |cx| {
-                FeedRole::start(&feed, cx)
-            });
+        let child = ChildSpec::role::<FeedRole>(&seat.feed, ChildPolicy::PERMANENT, move |cx| {
+            FeedRole::start(&feed, cx)
+        });
         spec = spec.child(child);
     }
     spec
@@ -310,12 +302,8 @@ fn market(wiring: &Wiring, parts: &NodeParts) -> SupervisorSpec {
 
 fn pricing(wiring: &Wiring, parts: &NodeParts) -> SupervisorSpec {
     let intensity = Some(within(10, 60));
-    let mut spec = SupervisorSpec::new(
-        "pricing",
-        SupervisionStrategy::OneForOne,
-        intensity,
-        Beyond::Escalate,
-    );
+    let mut spec =
+        SupervisorSpec::new("pricing", SupervisionStrategy::OneForOne, intensity, Beyond::Escalate);
     for product in &wiring.products {
         let seat = &parts.products[&product.symbol];
         let pricing = PricingSpec {
@@ -335,12 +323,8 @@ fn pricing(wiring: &Wiring, parts: &NodeParts) -> SupervisorSpec {
 }
 
 fn strategies(wiring: &Wiring, parts: &NodeParts) -> SupervisorSpec {
-    let mut spec = SupervisorSpec::new(
-        "strategies",
-        SupervisionStrategy::OneForOne,
-        None,
-        Beyond::Escalate,
-    );
+    let mut spec =
+        SupervisorSpec::new("strategies", SupervisionStrategy::OneForOne, None, Beyond::Escalate);
     for plan in &wiring.strategies {
         let own = &parts.strategies[&plan.id];
         let strategy = StrategySpec {
@@ -354,10 +338,8 @@ fn strategies(wiring: &Wiring, parts: &NodeParts) -> SupervisorSpec {
             states: parts.states.clone(),
             desk: parts.desk.clone(),
         };
-        let policy = ChildPolicy::PERMANENT.within(
-            Intensity::new(STRATEGY_RESTARTS_MAX, TEN_MINUTES),
-            Beyond::Quarantine,
-        );
+        let policy = ChildPolicy::PERMANENT
+            .within(Intensity::new(STRATEGY_RESTARTS_MAX, TEN_MINUTES), Beyond::Quarantine);
         let child = ChildSpec::role::<StrategyRole>(own, policy, move |cx| {
             StrategyRole::start(&strategy, cx)
         });
@@ -386,13 +368,12 @@ fn ops(wiring: &Wiring, parts: &NodeParts, extra: Vec<ChildSpec>) -> SupervisorS
         records: wiring.snapshot_records,
     };
     let policy = ChildPolicy { backoff: Backoff::PATIENT, ..ChildPolicy::PERMANENT };
-    let spec =
-        SupervisorSpec::new("ops", SupervisionStrategy::OneForOne, None, Beyond::Escalate)
-            .child(ChildSpec::role::<MetersRole>(&own, ChildPolicy::PERMANENT, move |cx| {
-                MetersRole::start(&meters, cx)
-            }))
-            .child(ChildSpec::role::<SnapshotsRole>(&parts.snapshots, policy, move |cx| {
-                SnapshotsRole::start(&snapshots, cx)
-            }));
+    let spec = SupervisorSpec::new("ops", SupervisionStrategy::OneForOne, None, Beyond::Escalate)
+        .child(ChildSpec::role::<MetersRole>(&own, ChildPolicy::PERMANENT, move |cx| {
+            MetersRole::start(&meters, cx)
+        }))
+        .child(ChildSpec::role::<SnapshotsRole>(&parts.snapshots, policy, move |cx| {
+            SnapshotsRole::start(&snapshots, cx)
+        }));
     extra.into_iter().fold(spec, SupervisorSpec::child)
 }

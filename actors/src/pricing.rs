@@ -1,11 +1,12 @@
-//! A product's pricing: implied vols, Greeks and fair values of what changed, published as one view.
+//! A product's pricing: implied vols, Greeks and fair values of what changed, published as one
+//! view.
 //!
-//! *Restart:* the last view, marked stale, then recomputed from the slots, which have missed nothing.
-//! *Loses:* nothing.
+//! *Restart:* the last view, marked stale, then recomputed from the slots, which have missed
+//! nothing. *Loses:* nothing.
 
 use crate::lines::ProductLines;
-use crate::runtime::slot::Stamped;
 use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
+use crate::runtime::slot::Stamped;
 use crate::views::Views;
 use market::instrument::{Catalog, Instrument};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -61,10 +62,7 @@ pub struct PricingRole {
 
 impl PricingRole {
     /// Makes the book and values what the slots hold.
-    pub fn start(
-        spec: &PricingSpec,
-        cx: &mut Context<PricingMessage>,
-    ) -> Result<Self, RoleError> {
+    pub fn start(spec: &PricingSpec, cx: &mut Context<PricingMessage>) -> Result<Self, RoleError> {
         let mut catalog = Catalog::default();
         for instrument in spec.lines.instruments().iter() {
             catalog.insert(Instrument::clone(instrument)).map_err(RoleError::failed)?;

@@ -90,7 +90,8 @@ impl RoleMessage for SessionMessage {
                 Some(Self::Event { generation: *generation, event: event.clone() })
             }
             Self::Reconciled { generation } => Some(Self::Reconciled { generation: *generation }),
-            // A clearance can't be copied: that is its point. A cancel or a question may come twice.
+            // A clearance can't be copied: that is its point. A cancel or a question may come
+            // twice.
             Self::Cancel(order_id) => Some(Self::Cancel(*order_id)),
             Self::Ask { ticket, question } => {
                 Some(Self::Ask { ticket: *ticket, question: *question })
@@ -143,10 +144,7 @@ pub struct SessionRole {
 
 impl SessionRole {
     /// Begins to connect.
-    pub fn start(
-        spec: &SessionSpec,
-        cx: &mut Context<SessionMessage>,
-    ) -> Result<Self, RoleError> {
+    pub fn start(spec: &SessionSpec, cx: &mut Context<SessionMessage>) -> Result<Self, RoleError> {
         let generation = spec.generations.load(Ordering::Acquire);
         let link = BrokerLink::new(spec.timing, generation, cx.now().process);
         Ok(Self { spec: spec.clone(), port: (spec.port)(), link })
@@ -222,9 +220,10 @@ impl SessionRole {
     /// What the broker said about orders must not be lost silently: if the desk can't take it, this
     /// role ends, and with it the whole trade branch, which reconciles from the start.
     fn tell_desk(&self, message: DeskMessage) -> Result<(), RoleError> {
-        self.spec.desk.send(message).map_err(|refused| {
-            RoleError::failed(format!("the desk took no report: {refused}"))
-        })
+        self.spec
+            .desk
+            .send(message)
+            .map_err(|refused| RoleError::failed(format!("the desk took no report: {refused}")))
     }
 
     fn write(

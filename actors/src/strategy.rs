@@ -1,4 +1,5 @@
-//! A strategy's role: hands its machine the market and the desk's answers, and its wishes to the desk.
+//! A strategy's role: hands its machine the market and the desk's answers, and its wishes to the
+//! desk.
 //!
 //! *Restart:* the durable part from the journal; it may wish again once the desk has told it its
 //! position and its live and Unknown intents. Effects are never replayed.
@@ -21,9 +22,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use store::WriterTag;
-use strategy::strategy::{
-    KeySource, LiveIntent, Outcome, Strategy, StrategyEffect, StrategyEvent,
-};
+use strategy::strategy::{KeySource, LiveIntent, Outcome, Strategy, StrategyEffect, StrategyEvent};
 use trading::id::{Epoch, InstallId, StrategyId};
 use trading::intent::Intent;
 use trading::trading_state::{TradingState, TradingStates};
@@ -266,11 +265,7 @@ impl StrategyRole {
         Ok(())
     }
 
-    fn wish(
-        &self,
-        intent: Intent,
-        cx: &mut Context<StrategyMessage>,
-    ) -> Result<(), RoleError> {
+    fn wish(&self, intent: Intent, cx: &mut Context<StrategyMessage>) -> Result<(), RoleError> {
         announce(cx, ProtocolStep::Idle, &intent.key)?;
         let key = intent.key.clone();
         if self.spec.desk.send(DeskMessage::Intent(Box::new(intent))).is_err() {
@@ -282,10 +277,8 @@ impl StrategyRole {
 
     fn save(&self, cx: &mut Context<StrategyMessage>) -> Result<(), RoleError> {
         let Stage::Running { machine, .. } = &self.stage else { return Ok(()) };
-        let record = Record::StrategyDurable {
-            strategy: self.spec.id.clone(),
-            payload: machine.durable(),
-        };
+        let record =
+            Record::StrategyDurable { strategy: self.spec.id.clone(), payload: machine.durable() };
         let now = cx.now().market;
         self.spec.journal.append(&self.tag, now, &[record]).map_err(RoleError::failed)?;
         Ok(())

@@ -38,9 +38,10 @@ impl Views {
     /// The latest views of all products that have one.
     #[must_use]
     pub fn markets(&self) -> Markets {
-        let loaded = self.0.iter().filter_map(|(symbol, cell)| {
-            cell.load_full().map(|view| (symbol.clone(), view))
-        });
+        let loaded = self
+            .0
+            .iter()
+            .filter_map(|(symbol, cell)| cell.load_full().map(|view| (symbol.clone(), view)));
         loaded.collect()
     }
 

@@ -92,9 +92,7 @@ fn lifecycle(event: &exchange::Event, catalog: &Catalog) -> Value {
             "mark": mark.to_string(),
             "amount": amount.to_string(),
         })),
-        EventKind::Cash { amount } => {
-            with(json!({ "kind": "cash", "amount": amount.to_string() }))
-        }
+        EventKind::Cash { amount } => with(json!({ "kind": "cash", "amount": amount.to_string() })),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Dies by SIGKILL at a named point of the order protocol, for tests of the built binary.
 //!
-//! `OPTIONSIB_ABORT_AT=durable:3` kills the process at the third time that an intent becomes durable.
-//! It is looked at only where faults are permitted, which live never does.
+//! `OPTIONSIB_ABORT_AT=durable:3` kills the process at the third time that an intent becomes
+//! durable. It is looked at only where faults are permitted, which live never does.
 
 use crate::failure::Failure;
 use actors::runtime::fault::FaultBoard;

@@ -46,9 +46,11 @@ impl ApiRole {
         seat: ApiSeat,
     ) -> Result<ChildSpec, Failure> {
         if !address.ip().is_loopback() {
-            return Err(Failure::usage(format!("{address} is not an address of this machine alone"))
-                .because("the API can halt and resume trading")
-                .next("listen on 127.0.0.1 and reach it through a tunnel"));
+            return Err(Failure::usage(format!(
+                "{address} is not an address of this machine alone"
+            ))
+            .because("the API can halt and resume trading")
+            .next("listen on 127.0.0.1 and reach it through a tunnel"));
         }
         TcpListener::bind(address).map_err(|error| {
             Failure::internal(format!("{address} can't be listened on"))
@@ -84,8 +86,7 @@ impl ApiRole {
                 Ok(listener) => {
                     let router = api::router(plane, metrics, token);
                     {
-                        let served =
-                            api::serve(listener, router, std::future::pending()).await;
+                        let served = api::serve(listener, router, std::future::pending()).await;
                         served.map_err(|error| error.to_string())
                     }
                 }

@@ -144,9 +144,7 @@ impl ControlPlane for NodeControl {
         let now = self.clock.now();
         StatusView {
             schema_version: SCHEMA_VERSION,
-            ready: view.ready
-                && link == LinkState::Ready
-                && states.account != TradingState::Halted,
+            ready: view.ready && link == LinkState::Ready && states.account != TradingState::Halted,
             trading_state: states.account.name().to_owned(),
             halt_reason: parts.fence.halted(),
             broker_link: link.name().to_owned(),
@@ -194,9 +192,7 @@ impl ControlPlane for NodeControl {
                         mark: mark.map(|mark| mark.to_string()),
                         realised: holding.realised.to_string(),
                         unrealised: unrealised.map(|amount| amount.to_string()),
-                        currency: terms
-                            .map_or(Currency::USD, |terms| terms.currency)
-                            .to_string(),
+                        currency: terms.map_or(Currency::USD, |terms| terms.currency).to_string(),
                     });
                 }
             }

@@ -1,5 +1,5 @@
-//! The node's runtimes: one single-threaded runtime a thread, so that a busy role of one scope can't
-//! delay another scope's timers (measured: a shared one does).
+//! The node's runtimes: one single-threaded runtime a thread, so that a busy role of one scope
+//! can't delay another scope's timers (measured: a shared one does).
 
 use actors::node::Runtimes;
 use actors::runtime::clock::Clock;
@@ -32,7 +32,8 @@ impl NodeRuntimes {
     /// Starts them.
     pub fn start(clock: &Clock) -> io::Result<Self> {
         let names = ["safety", "market", "pricing", "execution", "venue"];
-        let threads = names.into_iter().map(|name| start(name, clock)).collect::<io::Result<_>>()?;
+        let threads =
+            names.into_iter().map(|name| start(name, clock)).collect::<io::Result<_>>()?;
         Ok(Self { clock: clock.clone(), threads })
     }
 

@@ -103,9 +103,11 @@ impl StateFolder {
 
     /// The first halt epoch of this life.
     pub fn halt_epoch(&self) -> HaltEpoch {
-        epoch_after(self.snapshot.as_ref().map_or(HaltEpoch::default(), |(books, _, _)| {
-            books.latches.halt_epoch
-        }))
+        epoch_after(
+            self.snapshot
+                .as_ref()
+                .map_or(HaltEpoch::default(), |(books, _, _)| books.latches.halt_epoch),
+        )
     }
 }
 
@@ -113,7 +115,8 @@ impl StateFolder {
 pub fn open_snapshots(path: &Path) -> Result<SledSnapshots, SnapshotError> {
     let (store, start) = SledSnapshots::open(path, &SledOptions::default())?;
     if let SledStart::Quarantined { to, why } = start {
-        eprintln!("optionsib: the snapshots were damaged ({why}) and set aside in {}", to.display());
+        let to = to.display();
+        eprintln!("optionsib: the snapshots were damaged ({why}) and set aside in {to}");
     }
     Ok(store)
 }

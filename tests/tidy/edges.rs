@@ -37,7 +37,23 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "audit",
         ],
     ),
-    ("chaos", &["actors", "audit"]),
+    // The simulation hands the tree its whole wiring, so it names the types of what it wires.
+    (
+        "chaos",
+        &[
+            "actors",
+            "audit",
+            "broker",
+            "desk",
+            "exchange",
+            "market",
+            "risk",
+            "store",
+            "strategy",
+            "trading",
+            "valuation",
+        ],
+    ),
     (
         "optionsib",
         &[

@@ -1,5 +1,5 @@
-//! What a node is made of: the wiring that differs between live and simulated, and the addresses and
-//! published values that its roles share.
+//! What a node is made of: the wiring that differs between live and simulated, and the addresses
+//! and published values that its roles share.
 
 use crate::auditor::Audit;
 use crate::book_keeper::BookKeeper;
@@ -90,8 +90,7 @@ impl StrategyPlan {
     pub fn make(&self, catalog: Arc<ArcSwap<Catalog>>) -> StrategyFactory {
         let tome = Arc::clone(&self.tome);
         Arc::new(move |keys, durable| {
-            builtin::build(&tome, &catalog.load(), keys, durable)
-                .map_err(|error| error.to_string())
+            builtin::build(&tome, &catalog.load(), keys, durable).map_err(|error| error.to_string())
         })
     }
 }
@@ -304,8 +303,7 @@ impl NodeParts {
 
     pub(super) fn surroundings(&self, wiring: &Wiring) -> Arc<dyn Surroundings + Send + Sync> {
         let layers = |plan: &StrategyPlan| (plan.id.clone(), plan.layers.clone());
-        let calendar =
-            |product: &Product| (product.symbol.clone(), Arc::clone(&product.calendar));
+        let calendar = |product: &Product| (product.symbol.clone(), Arc::clone(&product.calendar));
         Arc::new(Layers {
             strategies: wiring.strategies.iter().map(layers).collect(),
             calendars: wiring.products.iter().map(calendar).collect(),

@@ -28,16 +28,9 @@ struct Setting {
 impl Alarm {
     /// A timer that calls `fire` at each deadline, on the present runtime.
     pub fn start(clock: Clock, fire: impl Fn() + Send + 'static) -> Self {
-        let setting = Arc::new(Setting {
-            deadline: AtomicU64::new(NEVER),
-            changed: Notify::new(),
-        });
+        let setting = Arc::new(Setting { deadline: AtomicU64::new(NEVER), changed: Notify::new() });
         let task = tokio::spawn(run(clock, Arc::clone(&setting), fire)).abort_handle();
-        Self {
-            armed: NEVER,
-            setting,
-            task,
-        }
+        Self { armed: NEVER, setting, task }
     }
 
     /// The next wake that is wanted. `now` clamps what has passed already.

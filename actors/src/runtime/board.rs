@@ -149,9 +149,7 @@ impl Row {
     pub fn view(&self) -> RowView {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         // Stored plus one, so that zero can mean idle.
-        let busy_since = read(&self.busy_since)
-            .checked_sub(1)
-            .map(ProcessTime::from_nanos);
+        let busy_since = read(&self.busy_since).checked_sub(1).map(ProcessTime::from_nanos);
         RowView {
             role: self.path.clone(),
             parent: self.parent.clone(),
@@ -196,8 +194,7 @@ impl Row {
     }
 
     pub(super) fn begin(&self, at: ProcessTime) {
-        self.busy_since
-            .store(at.nanos().saturating_add(1), Ordering::Relaxed);
+        self.busy_since.store(at.nanos().saturating_add(1), Ordering::Relaxed);
     }
 
     pub(super) fn end(&self, at: ProcessTime, took: Duration) {
@@ -205,10 +202,7 @@ impl Row {
         self.last_progress.store(at.nanos(), Ordering::Relaxed);
         self.handled.fetch_add(1, Ordering::Relaxed);
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let bucket = HANDLER_BUCKETS_US
-            .iter()
-            .take_while(|bound| took_us > **bound)
-            .count();
+        let bucket = HANDLER_BUCKETS_US.iter().take_while(|bound| took_us > **bound).count();
         self.handler_us[bucket].fetch_add(1, Ordering::Relaxed);
     }
 

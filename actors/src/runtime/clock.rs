@@ -30,10 +30,7 @@ enum Market {
     /// The wall clock, held so that it never runs backwards. The field is the latest reading.
     Wall { latest: AtomicI64 },
     /// `base` plus process time times a speed.
-    Scaled {
-        base: Timestamp,
-        speed_permille: u64,
-    },
+    Scaled { base: Timestamp, speed_permille: u64 },
     /// Nanoseconds set by a [`MarketDriver`].
     Driven(AtomicI64),
 }
@@ -47,24 +44,13 @@ impl Clock {
     /// time begins now.
     #[must_use]
     pub fn live() -> Self {
-        Self::new(
-            Market::Wall {
-                latest: AtomicI64::new(i64::MIN),
-            },
-            false,
-        )
+        Self::new(Market::Wall { latest: AtomicI64::new(i64::MIN) }, false)
     }
 
     /// Market time begins at `base` and runs at `speed_permille` thousandths of process time.
     #[must_use]
     pub fn scaled(base: Timestamp, speed_permille: u64) -> Self {
-        Self::new(
-            Market::Scaled {
-                base,
-                speed_permille,
-            },
-            false,
-        )
+        Self::new(Market::Scaled { base, speed_permille }, false)
     }
 
     /// The clock of a simulation: like [`Clock::scaled`], and marked as paused, so that nothing
@@ -83,21 +69,14 @@ impl Clock {
     }
 
     fn new(market: Market, paused: bool) -> Self {
-        Self(Arc::new(Inner {
-            base: read_monotonic(),
-            market,
-            paused,
-        }))
+        Self(Arc::new(Inner { base: read_monotonic(), market, paused }))
     }
 
     /// Both times of this moment.
     #[must_use]
     pub fn now(&self) -> Now {
         let process = self.process();
-        Now {
-            market: self.market_at(process),
-            process,
-        }
+        Now { market: self.market_at(process), process }
     }
 
     /// Process time alone: cheaper than [`Clock::now`] where market time isn't wanted.
@@ -151,15 +130,10 @@ impl Clock {
                 let before = latest.fetch_max(wall, Ordering::Relaxed);
                 Timestamp::from_nanos(before.max(wall))
             }
-            Market::Scaled {
-                base,
-                speed_permille,
-            } => {
+            Market::Scaled { base, speed_permille } => {
                 let elapsed = u128::from(process.nanos()) * u128::from(*speed_permille)
                     / u128::from(NATURAL_SPEED_PERMILLE);
-                base.plus(Duration::from_nanos(
-                    u64::try_from(elapsed).unwrap_or(u64::MAX),
-                ))
+                base.plus(Duration::from_nanos(u64::try_from(elapsed).unwrap_or(u64::MAX)))
             }
             Market::Driven(nanos) => Timestamp::from_nanos(nanos.load(Ordering::Acquire)),
         }
@@ -182,9 +156,7 @@ fn read_monotonic() -> Instant {
 
 #[expect(clippy::disallowed_methods, reason = "this file is the clock")]
 fn read_wall() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 

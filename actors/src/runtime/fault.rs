@@ -173,11 +173,7 @@ impl Gate {
     /// The incarnation that a direct kill strikes.
     pub(super) fn attach(&self, generation: u64, cell: ActorCell) {
         let mut state = lock(&self.state);
-        if state
-            .target
-            .as_ref()
-            .is_none_or(|(attached, _)| *attached <= generation)
-        {
+        if state.target.as_ref().is_none_or(|(attached, _)| *attached <= generation) {
             state.target = Some((generation, cell));
         }
     }
@@ -214,17 +210,11 @@ struct Common {
 
 impl Common {
     fn report(&self, rule: Option<u64>, role: &RolePath, fault: Fault) {
-        metrics::CHAOS_INJECTIONS
-            .counter(&[role.as_str(), fault.label()])
-            .increment(1);
+        metrics::CHAOS_INJECTIONS.counter(&[role.as_str(), fault.label()]).increment(1);
         tracing::warn!(%role, fault = fault.label(), rule, "fault injected");
         let sink = lock(&self.sink).clone();
         if let Some(sink) = sink {
-            sink(&Injection {
-                rule,
-                role: role.clone(),
-                fault,
-            });
+            sink(&Injection { rule, role: role.clone(), fault });
         }
     }
 }
@@ -283,12 +273,7 @@ impl FaultBoard {
             return Err(FaultError::Refused);
         };
         let gate = self.find(role)?;
-        let bad = |problem| {
-            Err(FaultError::BadRule {
-                role: role.clone(),
-                problem,
-            })
-        };
+        let bad = |problem| Err(FaultError::BadRule { role: role.clone(), problem });
         if rule.ppm == 0 || rule.ppm > CERTAIN_PPM {
             return bad("the probability must lie in 1..=1000000 parts per million");
         }
@@ -333,11 +318,7 @@ impl FaultBoard {
             rules
                 .into_iter()
                 .filter(move |(_, rule)| now < rule.until)
-                .map(move |(id, rule)| ArmedRule {
-                    id,
-                    role: path.clone(),
-                    rule,
-                })
+                .map(move |(id, rule)| ArmedRule { id, role: path.clone(), rule })
         };
         gates.iter().flat_map(rules).collect()
     }
@@ -406,9 +387,8 @@ impl FaultBoard {
         intent_key_hash: u64,
     ) -> Result<(), RoleError> {
         let observer = lock(&self.0.observer).clone();
-        let verdict = observer.map_or(StepVerdict::Pass, |observer| {
-            observer.on_step(role, step, intent_key_hash)
-        });
+        let verdict = observer
+            .map_or(StepVerdict::Pass, |observer| observer.on_step(role, step, intent_key_hash));
         match verdict {
             StepVerdict::Pass => Ok(()),
             StepVerdict::KillRole(target) if target == *role => {

@@ -47,13 +47,7 @@ impl Target {
 
 impl Life {
     pub fn new(parent: Option<ActorRef<SupervisorMessage>>, child: usize, generation: u64) -> Self {
-        Self {
-            parent,
-            child,
-            generation,
-            state: Mutex::default(),
-            killed: Notify::new(),
-        }
+        Self { parent, child, generation, state: Mutex::default(), killed: Notify::new() }
     }
 
     pub fn generation(&self) -> u64 {
@@ -119,34 +113,20 @@ impl Life {
 
     /// How it ended: as noted, and killed where nothing was.
     pub fn take_exit(&self) -> Exit {
-        self.lock()
-            .exit
-            .take()
-            .unwrap_or_else(|| Exit::Abnormal("killed".to_owned()))
+        self.lock().exit.take().unwrap_or_else(|| Exit::Abnormal("killed".to_owned()))
     }
 
     pub fn report_started(&self) {
-        self.report(Event::Started {
-            child: self.child,
-            generation: self.generation,
-        });
+        self.report(Event::Started { child: self.child, generation: self.generation });
     }
 
     pub fn report_readiness(&self, ready: bool) {
         let (child, generation) = (self.child, self.generation);
-        self.report(Event::Readiness {
-            child,
-            generation,
-            ready,
-        });
+        self.report(Event::Readiness { child, generation, ready });
     }
 
     pub fn report_exit(&self, exit: Exit) {
-        self.report(Event::Exited {
-            child: self.child,
-            generation: self.generation,
-            exit,
-        });
+        self.report(Event::Exited { child: self.child, generation: self.generation, exit });
     }
 
     fn report(&self, event: Event) {

@@ -33,9 +33,8 @@ pub struct Metric {
 }
 
 /// Seconds from a microsecond to ten: what a handler or a restart takes.
-pub const SECONDS_BUCKETS: &[f64] = &[
-    1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0,
-];
+pub const SECONDS_BUCKETS: &[f64] =
+    &[1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0];
 
 const COUNTER: Kind = Kind::Counter;
 const GAUGE: Kind = Kind::Gauge;
@@ -147,21 +146,12 @@ impl Metric {
 
     /// The histogram with these label values; keep it, looking it up isn't free.
     pub fn histogram(&self, values: &[&str]) -> Histogram {
-        debug_assert!(
-            matches!(self.kind, Kind::Histogram(_)),
-            "{} is another kind",
-            self.name
-        );
+        debug_assert!(matches!(self.kind, Kind::Histogram(_)), "{} is another kind", self.name);
         metrics::with_recorder(|to| to.register_histogram(&self.key(values), &METADATA))
     }
 
     fn key(&self, values: &[&str]) -> Key {
-        debug_assert_eq!(
-            self.labels.len(),
-            values.len(),
-            "{} takes other labels",
-            self.name
-        );
+        debug_assert_eq!(self.labels.len(), values.len(), "{} takes other labels", self.name);
         let labels = self.labels.iter().zip(values);
         let labels = labels.map(|(name, value)| Label::new(*name, (*value).to_owned()));
         Key::from_parts(self.name, labels.collect::<Vec<_>>())

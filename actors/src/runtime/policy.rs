@@ -80,11 +80,7 @@ impl Window {
     pub fn exceeds(&mut self, limit: Option<Intensity>, now: ProcessTime) -> bool {
         let Some(limit) = limit else { return false };
         self.0.push_back(now);
-        while self
-            .0
-            .front()
-            .is_some_and(|first| now.since(*first) > limit.within)
-        {
+        while self.0.front().is_some_and(|first| now.since(*first) > limit.within) {
             self.0.pop_front();
         }
         let exceeded = self.0.len() > limit.restarts as usize;
@@ -195,14 +191,10 @@ mod tests {
 
     #[test]
     fn backoff_doubles_to_its_maximum() {
-        let backoff = Backoff {
-            max: Duration::from_millis(5),
-            ..Backoff::SWIFT
-        };
+        let backoff = Backoff { max: Duration::from_millis(5), ..Backoff::SWIFT };
         let mut random = SplitMix::new(1);
-        let waits: Vec<u64> = (1..7)
-            .map(|n| backoff.wait(n, &mut random).as_millis() as u64)
-            .collect();
+        let waits: Vec<u64> =
+            (1..7).map(|n| backoff.wait(n, &mut random).as_millis() as u64).collect();
         assert_eq!(waits, [0, 1, 2, 4, 5, 5]);
         for streak in 1..100 {
             let wait = Backoff::PATIENT.wait(streak, &mut random);
@@ -217,10 +209,7 @@ mod tests {
         let at = |seconds: u64| ProcessTime::from_nanos(seconds * 1_000_000_000);
         assert!(!window.exceeds(limit, at(0)));
         assert!(!window.exceeds(limit, at(1)));
-        assert!(
-            !window.exceeds(limit, at(11)),
-            "the failure of 0 s is out of the window"
-        );
+        assert!(!window.exceeds(limit, at(11)), "the failure of 0 s is out of the window");
         assert!(window.exceeds(limit, at(11)));
         assert!(!window.exceeds(None, at(11)));
     }

@@ -225,10 +225,7 @@ impl<M: RoleMessage> Context<M> {
     /// The hooks of the order protocol.
     #[must_use]
     pub fn faults(&self) -> StepGate<'_> {
-        StepGate {
-            faults: &self.faults,
-            path: self.own.path(),
-        }
+        StepGate { faults: &self.faults, path: self.own.path() }
     }
 }
 

@@ -186,11 +186,7 @@ impl<M: RoleMessage> RoleRef<M> {
     /// The generation that takes messages.
     #[must_use]
     pub fn generation(&self) -> Option<u64> {
-        self.0
-            .current
-            .load()
-            .as_ref()
-            .map(|incumbent| incumbent.generation)
+        self.0.current.load().as_ref().map(|incumbent| incumbent.generation)
     }
 
     /// Messages lost by [`RoleRef::send_or_drop`] since the start.
@@ -219,18 +215,11 @@ impl<M: RoleMessage> RoleRef<M> {
         actor: ActorRef<Envelope<M>>,
     ) -> Arc<Incumbent<M>> {
         let bound = self.0.bound;
-        Arc::new(Incumbent {
-            generation,
-            actor,
-            depth: AtomicUsize::new(0),
-            bound,
-        })
+        Arc::new(Incumbent { generation, actor, depth: AtomicUsize::new(0), bound })
     }
 
     pub(super) fn pinned(&self, incumbent: &Arc<Incumbent<M>>) -> PinnedRef<M> {
-        PinnedRef {
-            incumbent: Arc::clone(incumbent),
-        }
+        PinnedRef { incumbent: Arc::clone(incumbent) }
     }
 
     /// From here on messages go to `incumbent`, the parked ones first. An older generation than
@@ -314,9 +303,7 @@ pub struct PinnedRef<M: RoleMessage> {
 
 impl<M: RoleMessage> Clone for PinnedRef<M> {
     fn clone(&self) -> Self {
-        Self {
-            incumbent: Arc::clone(&self.incumbent),
-        }
+        Self { incumbent: Arc::clone(&self.incumbent) }
     }
 }
 

@@ -96,11 +96,7 @@ pub(super) async fn spawn<R: Role>(
     own: RoleRef<R::Message>,
     factory: Factory<R>,
 ) -> Result<JoinHandle<()>, SpawnErr> {
-    let start = Start {
-        launch,
-        own,
-        factory,
-    };
+    let start = Start { launch, own, factory };
     let (_, handle) = Actor::spawn(None, Shell::<R>(PhantomData), start).await?;
     Ok(handle)
 }
@@ -117,10 +113,7 @@ impl<R: Role> Actor for Shell<R> {
     ) -> Result<Seated<R>, ActorProcessingErr> {
         // A life that was killed before this kills the actor at its next await.
         start.launch.life.attach(Target::Role(myself.get_cell()));
-        start
-            .launch
-            .gate
-            .attach(start.launch.life.generation(), myself.get_cell());
+        start.launch.gate.attach(start.launch.life.generation(), myself.get_cell());
         Ok(Seated::new(start, &myself))
     }
 
@@ -163,10 +156,7 @@ impl<R: Role> Actor for Shell<R> {
             let cx = &mut seated.cx;
             let stopping = catch_unwind(AssertUnwindSafe(|| role.stopping(cx)));
             if let Err(payload) = stopping {
-                seated
-                    .cx
-                    .life
-                    .note_exit(Exit::Abnormal(panic_reason(payload.as_ref())));
+                seated.cx.life.note_exit(Exit::Abnormal(panic_reason(payload.as_ref())));
             }
         }
         seated.cx.life.note_exit(Exit::Normal);
@@ -176,18 +166,7 @@ impl<R: Role> Actor for Shell<R> {
 
 impl<R: Role> Seated<R> {
     fn new(start: Start<R>, myself: &ActorRef<Envelope<R::Message>>) -> Self {
-        let Start {
-            launch:
-                Launch {
-                    life,
-                    permit,
-                    row,
-                    gate,
-                    shared,
-                },
-            own,
-            factory,
-        } = start;
+        let Start { launch: Launch { life, permit, row, gate, shared }, own, factory } = start;
         let Shared { clock, faults, .. } = &*shared;
         let (clock, faults): (_, FaultBoard) = (clock.clone(), faults.clone());
         let generation = life.generation();
@@ -198,10 +177,7 @@ impl<R: Role> Seated<R> {
             // Refused only by an actor that has ended; the alarm ends with it.
             let _ = actor.send_message(Envelope::Alarm);
         });
-        let (up, depth) = (
-            metrics::ACTOR_UP.gauge(&[path]),
-            metrics::ACTOR_QUEUE.gauge(&[path]),
-        );
+        let (up, depth) = (metrics::ACTOR_UP.gauge(&[path]), metrics::ACTOR_QUEUE.gauge(&[path]));
         let meters = Meters {
             handled: metrics::ACTOR_HANDLED.counter(&[path]),
             seconds: metrics::ACTOR_SECONDS.histogram(&[path]),
@@ -225,14 +201,7 @@ impl<R: Role> Seated<R> {
             meters,
             span: tracing::info_span!("role", path, generation),
             gate,
-            vacate: Vacate {
-                own,
-                incumbent,
-                row,
-                generation,
-                up,
-                depth,
-            },
+            vacate: Vacate { own, incumbent, row, generation, up, depth },
             cx,
             _seat: permit,
         }
@@ -252,8 +221,7 @@ impl<R: Role> Seated<R> {
                 return Outcome::Fail(format!("start: {}", panic_reason(payload.as_ref())));
             }
         };
-        self.alarm
-            .want(made.next_wake().map(|(at, _)| at), self.cx.now.process);
+        self.alarm.want(made.next_wake().map(|(at, _)| at), self.cx.now.process);
         self.role = Some(made);
         self.vacate.own.install(&self.vacate.incumbent);
         self.vacate.up.set(1.0);
@@ -305,11 +273,7 @@ impl<R: Role> Seated<R> {
         let wake = role.next_wake().map(|(at, _)| at);
         // A role whose wake leaves it due again would spin without letting time pass.
         let pause = Duration::from_millis(1);
-        let earliest = if delivered {
-            ProcessTime::ZERO
-        } else {
-            begun + pause
-        };
+        let earliest = if delivered { ProcessTime::ZERO } else { begun + pause };
         self.alarm.want(wake.map(|at| at.max(earliest)), done);
         Outcome::Continue
     }

@@ -50,11 +50,7 @@ struct SlotState<T> {
 
 impl<T> Default for Slot<T> {
     fn default() -> Self {
-        Self(Mutex::new(SlotState {
-            latest: None,
-            sequence: 0,
-            wake_pending: false,
-        }))
+        Self(Mutex::new(SlotState { latest: None, sequence: 0, wake_pending: false }))
     }
 }
 
@@ -63,11 +59,7 @@ impl<T: Clone> Slot<T> {
     pub fn publish(&self, value: T, received: Now) -> Wake {
         let mut state = lock(&self.0);
         state.sequence += 1;
-        state.latest = Some(Stamped {
-            value,
-            sequence: state.sequence,
-            received,
-        });
+        state.latest = Some(Stamped { value, sequence: state.sequence, received });
         raise(&mut state.wake_pending)
     }
 
@@ -83,11 +75,7 @@ impl<T: Clone> Slot<T> {
     pub fn newer_than(&self, seen: u64) -> Option<Stamped<T>> {
         let mut state = lock(&self.0);
         state.wake_pending = false;
-        state
-            .latest
-            .as_ref()
-            .filter(|stamped| stamped.sequence > seen)
-            .cloned()
+        state.latest.as_ref().filter(|stamped| stamped.sequence > seen).cloned()
     }
 
     /// Takes back a wake-up that couldn't be delivered, so that the next publish tries again.
@@ -115,11 +103,7 @@ impl<T> Lines<T> {
         debug_assert!(line < self.values.len(), "line {line} is outside the slots");
         if let Some(slot) = self.values.get_mut(line) {
             self.sequence += 1;
-            *slot = Some(Stamped {
-                value,
-                sequence: self.sequence,
-                received,
-            });
+            *slot = Some(Stamped { value, sequence: self.sequence, received });
             if !self.is_dirty[line] {
                 self.is_dirty[line] = true;
                 self.dirty.push(line);
@@ -158,11 +142,7 @@ impl<T: Copy> LineSlots<T> {
         for (line, value) in batch {
             lines.put(line, value, received);
         }
-        if lines.dirty.is_empty() {
-            Wake::Pending
-        } else {
-            raise(&mut lines.wake_pending)
-        }
+        if lines.dirty.is_empty() { Wake::Pending } else { raise(&mut lines.wake_pending) }
     }
 
     /// The latest value of `line`.
@@ -176,10 +156,7 @@ impl<T: Copy> LineSlots<T> {
     #[must_use]
     pub fn attach(&self) -> LineReader<'_, T> {
         self.mark_all_changed();
-        LineReader {
-            slots: self,
-            scratch: Vec::new(),
-        }
+        LineReader { slots: self, scratch: Vec::new() }
     }
 
     /// What [`LineSlots::attach`] does, for a consumer that keeps its own scratch buffer.
@@ -242,11 +219,7 @@ impl<T: Copy> LineReader<'_, T> {
 }
 
 fn raise(wake_pending: &mut bool) -> Wake {
-    if std::mem::replace(wake_pending, true) {
-        Wake::Pending
-    } else {
-        Wake::Needed
-    }
+    if std::mem::replace(wake_pending, true) { Wake::Pending } else { Wake::Needed }
 }
 
 /// A publisher that panicked between two writes leaves a whole older or newer value: go on.
@@ -261,10 +234,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
-    const NOW: Now = Now {
-        market: Timestamp::EPOCH,
-        process: ProcessTime::ZERO,
-    };
+    const NOW: Now = Now { market: Timestamp::EPOCH, process: ProcessTime::ZERO };
 
     #[test]
     fn a_slot_keeps_the_newest_value_and_asks_for_one_wake() {
@@ -288,9 +258,7 @@ mod tests {
         assert_eq!(slots.attach().drain(|_, _| ()), 2);
         let _ = slots.publish(0, 'z', NOW);
         let mut seen = Vec::new();
-        slots
-            .attach()
-            .drain(|line, stamped| seen.push((line, stamped.value)));
+        slots.attach().drain(|line, stamped| seen.push((line, stamped.value)));
         assert_eq!(seen, [(0, 'z'), (2, 'x')]);
         assert_eq!(slots.publish(1, 'w', NOW), Wake::Needed);
     }

@@ -30,13 +30,7 @@ impl SupervisorSpec {
         intensity: Option<Intensity>,
         beyond: Beyond,
     ) -> Self {
-        Self {
-            path: path.into(),
-            strategy,
-            intensity,
-            beyond,
-            children: Vec::new(),
-        }
+        Self { path: path.into(), strategy, intensity, beyond, children: Vec::new() }
     }
 
     /// With one more child, started after those it has.
@@ -75,24 +69,14 @@ impl ChildSpec {
         let start: StartRole = Arc::new(move |launch| {
             Box::pin(shell::spawn(launch, own.clone(), Arc::clone(&factory)))
         });
-        Self {
-            path,
-            policy,
-            runtime: None,
-            body: Body::Role(start),
-        }
+        Self { path, policy, runtime: None, body: Body::Role(start) }
     }
 
     /// A supervisor as a child of another. Its policy's intensity counts its own failures, which
     /// are the escalations from below. Give it a stop time that its children can end in.
     #[must_use]
     pub fn supervisor(spec: SupervisorSpec, policy: ChildPolicy) -> Self {
-        Self {
-            path: spec.path.clone(),
-            policy,
-            runtime: None,
-            body: Body::Supervisor(spec),
-        }
+        Self { path: spec.path.clone(), policy, runtime: None, body: Body::Supervisor(spec) }
     }
 
     /// Runs on this runtime rather than on its supervisor's. In simulation all are the same.

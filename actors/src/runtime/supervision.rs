@@ -25,17 +25,9 @@ pub enum State {
     /// Recovering.
     Starting { deadline: ProcessTime },
     /// Handling messages.
-    Running {
-        since: ProcessTime,
-        ready: bool,
-        ready_by: Option<ProcessTime>,
-    },
+    Running { since: ProcessTime, ready: bool, ready_by: Option<ProcessTime> },
     /// Asked to end, or killed.
-    Stopping {
-        deadline: ProcessTime,
-        killed: bool,
-        then: Then,
-    },
+    Stopping { deadline: ProcessTime, killed: bool, then: Then },
     /// Ended, not yet judged.
     Gone { exit: Exit, ran: Duration },
     /// Down until the others of its group are.
@@ -57,10 +49,7 @@ pub enum Then {
 
 impl State {
     fn is_alive(&self) -> bool {
-        matches!(
-            self,
-            Self::Starting { .. } | Self::Running { .. } | Self::Stopping { .. }
-        )
+        matches!(self, Self::Starting { .. } | Self::Running { .. } | Self::Stopping { .. })
     }
     fn is_member(&self) -> bool {
         !matches!(self, Self::Finished | Self::Benched(_))
@@ -172,18 +161,10 @@ impl Supervision {
                 }
             }
             Event::Started { child, generation } => self.started(child, generation, now),
-            Event::Readiness {
-                child,
-                generation,
-                ready,
-            } => {
+            Event::Readiness { child, generation, ready } => {
                 self.readiness(child, generation, ready);
             }
-            Event::Exited {
-                child,
-                generation,
-                exit,
-            } => {
+            Event::Exited { child, generation, exit } => {
                 if self.current(child, generation) {
                     self.exited(child, exit, now, &mut actions);
                 }
@@ -213,11 +194,9 @@ impl Supervision {
                 Some((*not_before, "backoff"))
             }
             State::Starting { deadline } => Some((*deadline, "start deadline")),
-            State::Running {
-                ready: false,
-                ready_by: Some(by),
-                ..
-            } => Some((*by, "ready deadline")),
+            State::Running { ready: false, ready_by: Some(by), .. } => {
+                Some((*by, "ready deadline"))
+            }
             State::Stopping { deadline, .. } => Some((*deadline, "stop deadline")),
             State::Waiting { .. }
             | State::Running { .. }
@@ -227,11 +206,7 @@ impl Supervision {
             | State::Finished
             | State::Benched(_) => None,
         };
-        self.children
-            .iter()
-            .enumerate()
-            .filter_map(due)
-            .min_by_key(|(at, _)| *at)
+        self.children.iter().enumerate().filter_map(due).min_by_key(|(at, _)| *at)
     }
 
     /// Where the child is.
@@ -251,16 +226,11 @@ impl Supervision {
     pub fn all_ready(&self) -> bool {
         let ready = |state: &State| matches!(state, State::Running { ready: true, .. });
         self.mode == Mode::Up
-            && self
-                .children
-                .iter()
-                .all(|child| !child.state.is_member() || ready(&child.state))
+            && self.children.iter().all(|child| !child.state.is_member() || ready(&child.state))
     }
 
     fn current(&self, child: usize, generation: u64) -> bool {
-        self.children
-            .get(child)
-            .is_some_and(|child| child.generation == generation)
+        self.children.get(child).is_some_and(|child| child.generation == generation)
     }
 
     /// The waiting children that may be started as soon as their wait is over. Where later
@@ -291,19 +261,13 @@ impl Supervision {
         let child = &mut self.children[child];
         if let State::Starting { .. } = child.state {
             let ready_by = child.policy.ready_deadline.map(|within| now + within);
-            child.state = State::Running {
-                since: now,
-                ready: false,
-                ready_by,
-            };
+            child.state = State::Running { since: now, ready: false, ready_by };
         }
     }
 
     fn readiness(&mut self, child: usize, generation: u64, now_ready: bool) {
         if self.current(child, generation)
-            && let State::Running {
-                ready, ready_by, ..
-            } = &mut self.children[child].state
+            && let State::Running { ready, ready_by, .. } = &mut self.children[child].state
         {
             *ready = now_ready;
             // Whoever was ready once may lose the world outside; that is no failure of its own.
@@ -316,16 +280,11 @@ impl Supervision {
         let ran = match &child.state {
             State::Starting { .. } => Duration::ZERO,
             State::Running { since, .. } => now.since(*since),
-            State::Stopping {
-                then: Then::Hold, ..
-            } => {
+            State::Stopping { then: Then::Hold, .. } => {
                 child.state = State::Held;
                 return;
             }
-            State::Stopping {
-                then: Then::Fail { reason, ran },
-                ..
-            } => {
+            State::Stopping { then: Then::Fail { reason, ran }, .. } => {
                 let (exit, ran) = (Exit::Abnormal((*reason).to_owned()), *ran);
                 child.state = State::Gone { exit, ran };
                 self.ask_to_settle(actions);
@@ -353,42 +312,24 @@ impl Supervision {
             let grace = now + self.kill_grace;
             let child = &mut self.children[index];
             let missed = match &mut child.state {
-                State::Starting { deadline } if *deadline <= now => Then::Fail {
-                    reason: "start deadline missed",
-                    ran: Duration::ZERO,
-                },
-                State::Running {
-                    since,
-                    ready: false,
-                    ready_by: Some(by),
-                } if *by <= now => {
-                    let ran = now.since(*since);
-                    Then::Fail {
-                        reason: "ready deadline missed",
-                        ran,
-                    }
+                State::Starting { deadline } if *deadline <= now => {
+                    Then::Fail { reason: "start deadline missed", ran: Duration::ZERO }
                 }
-                State::Stopping {
-                    deadline,
-                    killed: false,
-                    then,
-                } if *deadline <= now => then.clone(),
-                State::Stopping {
-                    deadline,
-                    killed: true,
-                    ..
-                } if *deadline <= now => {
+                State::Running { since, ready: false, ready_by: Some(by) } if *by <= now => {
+                    let ran = now.since(*since);
+                    Then::Fail { reason: "ready deadline missed", ran }
+                }
+                State::Stopping { deadline, killed: false, then } if *deadline <= now => {
+                    then.clone()
+                }
+                State::Stopping { deadline, killed: true, .. } if *deadline <= now => {
                     actions.push(Action::Unkillable { child: index });
                     self.exited(index, Exit::Abnormal("unkillable".to_owned()), now, actions);
                     continue;
                 }
                 _ => continue,
             };
-            child.state = State::Stopping {
-                deadline: grace,
-                killed: true,
-                then: missed,
-            };
+            child.state = State::Stopping { deadline: grace, killed: true, then: missed };
             actions.push(Action::Kill { child: index });
         }
     }
@@ -427,13 +368,8 @@ impl Supervision {
             let child = &mut self.children[index];
             if matches!(child.state, State::Waiting { not_before } if not_before <= now) {
                 child.generation += 1;
-                child.state = State::Starting {
-                    deadline: now + child.policy.start_deadline,
-                };
-                actions.push(Action::Start {
-                    child: index,
-                    generation: child.generation,
-                });
+                child.state = State::Starting { deadline: now + child.policy.start_deadline };
+                actions.push(Action::Start { child: index, generation: child.generation });
             }
         }
     }
@@ -456,20 +392,12 @@ impl Supervision {
             (State::Running { .. }, Shutdown::Graceful(within) | Shutdown::Drain(within)) => {
                 let how = child.policy.shutdown;
                 let deadline = now + within;
-                child.state = State::Stopping {
-                    deadline,
-                    killed: false,
-                    then: Then::Hold,
-                };
+                child.state = State::Stopping { deadline, killed: false, then: Then::Hold };
                 actions.push(Action::Stop { child: index, how });
             }
             // Whoever still recovers has nothing to hand over.
             _ => {
-                child.state = State::Stopping {
-                    deadline: grace,
-                    killed: true,
-                    then: Then::Hold,
-                };
+                child.state = State::Stopping { deadline: grace, killed: true, then: Then::Hold };
                 actions.push(Action::Kill { child: index });
             }
         }
@@ -501,11 +429,7 @@ impl Supervision {
             if let Some((beyond, reason)) = &bench {
                 child.state = State::Benched(*beyond);
                 let (beyond, reason) = (*beyond, reason.clone());
-                actions.push(Action::Benched {
-                    child: index,
-                    beyond,
-                    reason,
-                });
+                actions.push(Action::Benched { child: index, beyond, reason });
             }
         }
     }

@@ -141,13 +141,7 @@ impl Actor for Overseer {
         myself: ActorRef<SupervisorMessage>,
         (launch, family): (Launch, Arc<Family>),
     ) -> Result<Overseeing, ActorProcessingErr> {
-        let Launch {
-            life,
-            permit,
-            gate,
-            shared,
-            ..
-        } = launch;
+        let Launch { life, permit, gate, shared, .. } = launch;
         life.attach(Target::Supervisor(myself.clone()));
         gate.attach(life.generation(), myself.get_cell());
         let path = family.row.path().as_str().to_owned();
@@ -173,16 +167,7 @@ impl Actor for Overseer {
             family,
         };
         let was_ready = false;
-        Ok(Overseeing {
-            brood,
-            machine,
-            alarm,
-            life,
-            gate,
-            shared,
-            was_ready,
-            _seat: permit,
-        })
+        Ok(Overseeing { brood, machine, alarm, life, gate, shared, was_ready, _seat: permit })
     }
 
     async fn post_start(
@@ -276,12 +261,10 @@ impl Overseeing {
         let now = self.shared.clock.process();
         self.tell_event(&event, now);
         let actions = self.machine.on(event, now);
-        let outcome = actions
-            .into_iter()
-            .try_for_each(|action| self.carry_out(action, now, myself));
+        let outcome =
+            actions.into_iter().try_for_each(|action| self.carry_out(action, now, myself));
         self.refresh();
-        self.alarm
-            .want(self.machine.next_wake().map(|(at, _)| at), now);
+        self.alarm.want(self.machine.next_wake().map(|(at, _)| at), now);
         outcome
     }
 
@@ -307,34 +290,22 @@ impl Overseeing {
                 // Refused only when this supervisor is being stopped: nothing to judge then.
                 let _ = myself.cast(SupervisorMessage::Event(Event::Settle));
             }
-            Action::Restarting {
-                child,
-                after,
-                reason,
-            } => {
+            Action::Restarting { child, after, reason } => {
                 let row = &self.brood.family.children[child].row;
                 row.count_restart();
                 row.set_reason(&reason);
-                metrics::ACTOR_RESTARTS
-                    .counter(&[row.path().as_str()])
-                    .increment(1);
+                metrics::ACTOR_RESTARTS.counter(&[row.path().as_str()]).increment(1);
                 self.brood.meters[child].failed_at = Some(now);
                 self.tell(child, now, Happening::Restarting { after, reason });
             }
             Action::Rests { child } => self.tell(child, now, Happening::Rests),
-            Action::Benched {
-                child,
-                beyond,
-                reason,
-            } => {
+            Action::Benched { child, beyond, reason } => {
                 self.brood.family.children[child].row.set_reason(&reason);
                 self.tell(child, now, Happening::Benched { beyond, reason });
             }
             Action::Unkillable { child } => {
                 let row = &self.brood.family.children[child].row;
-                metrics::ACTOR_UNKILLABLE
-                    .counter(&[row.path().as_str()])
-                    .increment(1);
+                metrics::ACTOR_UNKILLABLE.counter(&[row.path().as_str()]).increment(1);
                 self.tell(child, now, Happening::Unkillable);
             }
             Action::Halt { child, reason } => {
@@ -402,9 +373,7 @@ impl Overseeing {
                 child.row.set_status(status);
                 child.row.set_bench(bench);
                 let meters = &self.brood.meters[index];
-                meters
-                    .ready
-                    .set(f64::from(u8::from(status == Status::Ready)));
+                meters.ready.set(f64::from(u8::from(status == Status::Ready)));
                 meters.quarantined.set(f64::from(u8::from(bench.is_some())));
             }
         }
@@ -414,11 +383,7 @@ impl Overseeing {
             self.life.report_readiness(ready);
         }
         if self.brood.family.is_root {
-            let status = if ready {
-                Status::Ready
-            } else {
-                Status::Running
-            };
+            let status = if ready { Status::Ready } else { Status::Running };
             self.brood.family.row.set_status(status);
         }
     }
@@ -433,26 +398,12 @@ impl Overseeing {
                     let took = now.since(failed_at).as_secs_f64();
                     metrics::ACTOR_RECOVERY.histogram(&role).record(took);
                 }
-                self.tell(
-                    *child,
-                    now,
-                    Happening::Started {
-                        generation: *generation,
-                    },
-                );
+                self.tell(*child, now, Happening::Started { generation: *generation });
             }
-            Event::Readiness {
-                child,
-                generation,
-                ready,
-            } if current(*child, *generation) => {
+            Event::Readiness { child, generation, ready } if current(*child, *generation) => {
                 self.tell(*child, now, Happening::Readiness { ready: *ready });
             }
-            Event::Exited {
-                child,
-                generation,
-                exit,
-            } if current(*child, *generation) => {
+            Event::Exited { child, generation, exit } if current(*child, *generation) => {
                 let (generation, exit) = (*generation, exit.clone());
                 if let Exit::Abnormal(reason) = &exit {
                     self.brood.family.children[*child].row.set_reason(reason);
@@ -478,10 +429,7 @@ impl Overseeing {
 
 /// Accompanies one incarnation from before its start until its state is dropped.
 async fn ward(child: Arc<Child>, life: Arc<Life>, shared: Arc<Shared>) {
-    let mut notice = Notice {
-        life: Arc::clone(&life),
-        exit: None,
-    };
+    let mut notice = Notice { life: Arc::clone(&life), exit: None };
     let seat = Arc::clone(&child.row.seat).acquire_owned();
     let permit = tokio::select! {
         biased;
@@ -530,7 +478,6 @@ struct Notice {
 impl Drop for Notice {
     fn drop(&mut self) {
         let cancelled = || Exit::Abnormal("its runtime has shut down".to_owned());
-        self.life
-            .report_exit(self.exit.take().unwrap_or_else(cancelled));
+        self.life.report_exit(self.exit.take().unwrap_or_else(cancelled));
     }
 }

@@ -182,34 +182,14 @@ impl Tree {
     /// # Errors
     /// [`LaunchError`].
     pub async fn launch(spec: SupervisorSpec, setup: Setup) -> Result<Self, LaunchError> {
-        let Setup {
-            clock,
-            faults,
-            hooks,
-            kill_grace,
-            seat_patience,
-            seed,
-        } = setup;
-        let mut plot = Plot {
-            faults: &faults,
-            rows: Vec::new(),
-            supervisors: BTreeMap::new(),
-        };
+        let Setup { clock, faults, hooks, kill_grace, seat_patience, seed } = setup;
+        let mut plot = Plot { faults: &faults, rows: Vec::new(), supervisors: BTreeMap::new() };
         let (root, root_gate) = plot.root(spec)?;
-        let Plot {
-            rows, supervisors, ..
-        } = plot;
+        let Plot { rows, supervisors, .. } = plot;
         let board = TreeBoard::new(rows);
         let life = Arc::new(Life::new(None, 0, 1));
         let exhausted = Arc::clone(&hooks.on_exhausted);
-        let shared = Shared {
-            clock,
-            faults,
-            hooks,
-            kill_grace,
-            seat_patience,
-            seed,
-        };
+        let shared = Shared { clock, faults, hooks, kill_grace, seat_patience, seed };
         root.row.set_generation(1);
         let launch = Launch {
             life: Arc::clone(&life),
@@ -236,12 +216,7 @@ impl Tree {
             };
             end.send_replace(Some(how));
         });
-        Ok(Self {
-            board,
-            root,
-            supervisors,
-            ended,
-        })
+        Ok(Self { board, root, supervisors, ended })
     }
 
     /// The table of the tree.
@@ -316,41 +291,22 @@ impl Plot<'_> {
         row: Arc<Row>,
         is_root: bool,
     ) -> Result<Arc<Family>, LaunchError> {
-        let SupervisorSpec {
-            path,
-            strategy,
-            intensity,
-            beyond,
-            children,
-        } = spec;
+        let SupervisorSpec { path, strategy, intensity, beyond, children } = spec;
         let children = children
             .into_iter()
             .map(|child| self.child(child, &path))
             .collect::<Result<Vec<_>, _>>()?;
         let actor = ArcSwapOption::empty();
-        let family = Arc::new(Family {
-            row,
-            strategy,
-            intensity,
-            beyond,
-            is_root,
-            children,
-            actor,
-        });
+        let family =
+            Arc::new(Family { row, strategy, intensity, beyond, is_root, children, actor });
         for (index, child) in family.children.iter().enumerate() {
-            self.supervisors
-                .insert(child.row.path().clone(), (Arc::clone(&family), index));
+            self.supervisors.insert(child.row.path().clone(), (Arc::clone(&family), index));
         }
         Ok(family)
     }
 
     fn child(&mut self, spec: ChildSpec, parent: &RolePath) -> Result<Arc<Child>, LaunchError> {
-        let ChildSpec {
-            path,
-            policy,
-            runtime,
-            body,
-        } = spec;
+        let ChildSpec { path, policy, runtime, body } = spec;
         let row = self.row(&path, Some(parent))?;
         let gate = self.faults.gate(&path, matches!(body, Body::Role(_)));
         let body = match body {
@@ -359,12 +315,6 @@ impl Plot<'_> {
                 ChildBody::Supervisor(self.family(spec, Arc::clone(&row), false)?)
             }
         };
-        Ok(Arc::new(Child {
-            row,
-            gate,
-            policy,
-            runtime,
-            body,
-        }))
+        Ok(Arc::new(Child { row, gate, policy, runtime, body }))
     }
 }

@@ -37,10 +37,7 @@ impl Pulse {
     /// A pulse that hasn't beaten yet.
     #[must_use]
     pub fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            beats: Arc::new(AtomicU64::new(0)),
-        }
+        Self { name, beats: Arc::new(AtomicU64::new(0)) }
     }
 
     /// The runtime makes progress.
@@ -98,10 +95,7 @@ impl Watchdog {
         let thread = std::thread::Builder::new()
             .name("watchdog".to_owned())
             .spawn(move || watch(&spec, &listener, &until))?;
-        Ok(Self {
-            stop,
-            thread: Some(thread),
-        })
+        Ok(Self { stop, thread: Some(thread) })
     }
 }
 
@@ -126,10 +120,7 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the watchdog must not depend on tokio's clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "the watchdog must not depend on tokio's clock")]
 fn watch(spec: &WatchdogSpec, listener: &UnixListener, stop: &AtomicBool) {
     let mut heart = Heart::new(spec, Instant::now());
     let mut halt_file = false;
@@ -147,11 +138,7 @@ fn watch(spec: &WatchdogSpec, listener: &UnixListener, stop: &AtomicBool) {
         let late = (spec.journal_age)() > spec.journal_age_max;
         if late && !journal_late {
             // Tried once per stall: the latch itself may need the journal.
-            let _ = trip(
-                spec,
-                "journal",
-                "the journal does not become durable in time",
-            );
+            let _ = trip(spec, "journal", "the journal does not become durable in time");
         }
         journal_late = late;
         if let Some(stuck) = heart.stuck(spec, Instant::now()) {
@@ -177,14 +164,8 @@ struct Heart {
 
 impl Heart {
     fn new(spec: &WatchdogSpec, now: Instant) -> Self {
-        let seen = spec
-            .pulses
-            .iter()
-            .map(|pulse| (pulse.beats.load(Ordering::Relaxed), now));
-        Self {
-            looked: now,
-            seen: seen.collect(),
-        }
+        let seen = spec.pulses.iter().map(|pulse| (pulse.beats.load(Ordering::Relaxed), now));
+        Self { looked: now, seen: seen.collect() }
     }
 
     /// The runtime that has not beaten within the grace.

@@ -25,11 +25,7 @@ pub enum Say {
 
 impl RoleMessage for Say {
     fn duplicate(&self) -> Option<Self> {
-        if let Self::Note(number) = self {
-            Some(Self::Note(*number))
-        } else {
-            None
-        }
+        if let Self::Note(number) = self { Some(Self::Note(*number)) } else { None }
     }
     fn may_drop(&self) -> bool {
         matches!(self, Self::Note(_))
@@ -71,20 +67,14 @@ impl Role for Probe {
     fn on_wake(&mut self, cx: &mut Context<Say>) -> Result<(), RoleError> {
         self.wake = None;
         let at = cx.now().process.since(ProcessTime::ZERO).as_millis();
-        self.diary
-            .lock()
-            .unwrap()
-            .push(format!("wake {} {at}", self.name));
+        self.diary.lock().unwrap().push(format!("wake {} {at}", self.name));
         Ok(())
     }
 }
 
 impl Drop for Probe {
     fn drop(&mut self) {
-        self.diary
-            .lock()
-            .unwrap()
-            .push(format!("drop {}", self.name));
+        self.diary.lock().unwrap().push(format!("drop {}", self.name));
     }
 }
 
@@ -97,9 +87,7 @@ pub struct Bench {
 
 impl Bench {
     pub fn new(seed: u64) -> Self {
-        let granted = Permission::Granted {
-            max_ttl: Duration::from_secs(86_400),
-        };
+        let granted = Permission::Granted { max_ttl: Duration::from_secs(86_400) };
         let clock = Clock::simulated(Timestamp::EPOCH, 1000);
         let diary = Diary::default();
         let (told, exhausted, halted) = (diary.clone(), diary.clone(), diary.clone());
@@ -112,18 +100,10 @@ impl Bench {
                 }
             })
             .on_exhausted(move |reason| {
-                exhausted
-                    .lock()
-                    .unwrap()
-                    .push(format!("EXHAUSTED {reason}"))
+                exhausted.lock().unwrap().push(format!("EXHAUSTED {reason}"))
             })
             .on_halt(move |reason| halted.lock().unwrap().push(format!("HALT {reason}")));
-        Self {
-            clock,
-            faults: FaultBoard::new(granted, seed),
-            diary,
-            hooks,
-        }
+        Self { clock, faults: FaultBoard::new(granted, seed), diary, hooks }
     }
 
     pub fn probe(&self, own: &RoleRef<Say>, policy: ChildPolicy) -> ChildSpec {
@@ -132,12 +112,7 @@ impl Bench {
             let name = format!("{}#{}", cx.path(), cx.generation());
             diary.lock().unwrap().push(format!("make {name}"));
             cx.ready();
-            Ok(Probe {
-                name,
-                sum: 0,
-                wake: None,
-                diary: diary.clone(),
-            })
+            Ok(Probe { name, sum: 0, wake: None, diary: diary.clone() })
         })
     }
 
@@ -155,9 +130,7 @@ impl Bench {
     pub fn roles(&self) -> Vec<String> {
         let all = std::mem::take(&mut *self.diary.lock().unwrap());
         let own = ["make", "drop", "wake", "HALT", "EXHAUSTED"];
-        all.into_iter()
-            .filter(|line| own.iter().any(|word| line.starts_with(word)))
-            .collect()
+        all.into_iter().filter(|line| own.iter().any(|word| line.starts_with(word))).collect()
     }
 }
 

@@ -1,9 +1,9 @@
 //! The auditor: a pure machine that hears everything and tells each invariant.
 //!
-//! Records come in journal order once they are durable; wire events come with the durable watermark of
-//! their moment and wait, where a record is needed, until every record up to it has been heard. Quiet
-//! points (`on_truth`, `on_tree`, `on_state_hash`) are the caller's to choose: nothing is under way,
-//! every durable record has been heard. Nothing here panics on any input.
+//! Records come in journal order once they are durable; wire events come with the durable watermark
+//! of their moment and wait, where a record is needed, until every record up to it has been heard.
+//! Quiet points (`on_truth`, `on_tree`, `on_state_hash`) are the caller's to choose: nothing is
+//! under way, every durable record has been heard. Nothing here panics on any input.
 
 use crate::fact::{self, Fact, Reading, Terms};
 use crate::invariant::i01_one_live_order::OneLiveOrder;
@@ -367,9 +367,11 @@ mod tests {
             order.evidence.limits[0].after_milli = edges[3];
             scene.record(&Fact::IntentApproved(Box::new(order)));
             for number in 0..3 {
-                let mut fill = crate::scene::fill(1, &format!("e.{number}.01"), Side::Sell, edges[4]);
+                let exec_id = format!("e.{number}.01");
+                let mut fill = crate::scene::fill(1, &exec_id, Side::Sell, edges[4]);
                 (fill.price, fill.time) = (edges[5], edges[6]);
-                scene.record(&Fact::Filled { fill, strategy: Some("alpha".to_owned()), terms: None });
+                let strategy = Some("alpha".to_owned());
+                scene.record(&Fact::Filled { fill, strategy, terms: None });
             }
             scene.modify(1, Side::Buy, edges[7]);
             scene.reconcile(&[], 1);

@@ -1,5 +1,6 @@
-//! One file per invariant, each with the promise's sentence on top. A check sees every record before
-//! and after it is folded, every wire event and every truth, and says its verdicts to the tally.
+//! One file per invariant, each with the promise's sentence on top. A check sees every record
+//! before and after it is folded, every wire event and every truth, and says its verdicts to the
+//! tally.
 
 pub mod i01_one_live_order;
 pub mod i02_executions;

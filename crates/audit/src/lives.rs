@@ -1,5 +1,5 @@
-//! Random lives of an account: a faithful journal is never red, and one that loses or repeats a record
-//! always is.
+//! Random lives of an account: a faithful journal is never red, and one that loses or repeats a
+//! record always is.
 
 use crate::fact::{EndState, Fact, LifecycleKind};
 use crate::report::Invariant;

@@ -1,7 +1,7 @@
 //! The audit of a journal at rest: what the records alone can show.
 //!
-//! Nobody listened at the wire and no venue answers, so promises about the process (I12) are marked as
-//! not evaluable, and of the others only the part that the records show is counted.
+//! Nobody listened at the wire and no venue answers, so promises about the process (I12) are marked
+//! as not evaluable, and of the others only the part that the records show is counted.
 
 use crate::auditor::Auditor;
 use crate::report::{AuditReport, Invariant};
@@ -30,8 +30,8 @@ pub struct OfflineError {
     pub source: JournalError,
 }
 
-/// Audits the records of a journal, which begin with its first one. `chain_verified` is the verdict of
-/// [`store::verify`]; a journal that was not verified is not judged whole.
+/// Audits the records of a journal, which begin with its first one. `chain_verified` is the verdict
+/// of [`store::verify`]; a journal that was not verified is not judged whole.
 ///
 /// # Errors
 /// If a record can't be read; the report so far is in the error.

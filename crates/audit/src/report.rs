@@ -1,7 +1,7 @@
 //! What the auditor found: how often each invariant was evaluated and where one did not hold.
 //!
-//! The tally is the only way to a verdict: a check that is not counted here was not made. The list of
-//! violations is bounded per invariant; their number is not.
+//! The tally is the only way to a verdict: a check that is not counted here was not made. The list
+//! of violations is bounded per invariant; their number is not.
 
 use market::time::Timestamp;
 use serde::Serialize;

@@ -25,7 +25,8 @@ pub struct AuditSettings {
     pub ready_budget: Duration,
     /// I15: least time between the two rounds that prove an order absent.
     pub unknown_settle: Duration,
-    /// I6, I13: what was written before may arrive so much later. Zero where the tap is at the write.
+    /// I6, I13: what was written before may arrive so much later. Zero where the tap is at the
+    /// write.
     pub wire_grace: Duration,
 }
 

@@ -1,4 +1,5 @@
-//! What the venue says is true, at a quiet point: nothing is under way and every record has been read.
+//! What the venue says is true, at a quiet point: nothing is under way and every record has been
+//! read.
 
 use market::instrument::ConId;
 use market::money::Currency;

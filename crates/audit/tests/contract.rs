@@ -1,6 +1,6 @@
-//! The decoder here reads what the desk writes: every record that says something to check, encoded by
-//! the desk's own code, arrives with its fields. Without this a renamed field would turn the auditor
-//! blind (or red) in silence.
+//! The decoder here reads what the desk writes: every record that says something to check, encoded
+//! by the desk's own code, arrives with its fields. Without this a renamed field would turn the
+//! auditor blind (or red) in silence.
 
 use audit::fact::{self, Contract, EndState, Fact, LifecycleKind, Reading, Target};
 use desk::record::{

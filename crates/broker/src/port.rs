@@ -1,8 +1,8 @@
 //! The seam: what the node asks of a broker and what a broker says.
 //!
-//! Two ports, as IB has two connections: orders and data. Calls never wait; what comes of them comes
-//! back as events, tagged with the connection's generation, so that a late word of a dead connection
-//! is recognised. Not here: when to connect (link), when to ask (desk's reconciler).
+//! Two ports, as IB has two connections: orders and data. Calls never wait; what comes of them
+//! comes back as events, tagged with the connection's generation, so that a late word of a dead
+//! connection is recognised. Not here: when to connect (link), when to ask (desk's reconciler).
 
 use market::instrument::ConId;
 use market::quote::{DataType, RawQuote};

@@ -1,17 +1,17 @@
 //! The simulated broker: the venue that hosts the exchange, and the two ports into it.
 //!
-//! The venue stands outside the node's tree: no kill of a role touches it, and it trades on while the
-//! node is down. It writes its books down before it reports. Its clients speak through the same
-//! ports as any broker's; a report that nobody hears is lost, as on a real connection.
-//! Not here: matching, fees, expiry (exchange); who drives it through time (its host).
+//! The venue stands outside the node's tree: no kill of a role touches it, and it trades on while
+//! the node is down. It writes its books down before it reports. Its clients speak through the same
+//! ports as any broker's; a report that nobody hears is lost, as on a real connection. Not here:
+//! matching, fees, expiry (exchange); who drives it through time (its host).
 
 mod translate;
 
 use crate::port::{BrokerEvent, DataPort, DataSink, EventSink, OrderPort, WriteError};
 use crate::wire_fence::WireFence;
 use exchange::book_file::{VenueFileError, VenueFiles};
-use exchange::order::{NewOrder, Request};
 use exchange::builtin::ScheduledDividend;
+use exchange::order::{NewOrder, Request};
 use exchange::{Exchange, MarketSource};
 use market::instrument::{ConId, Instrument};
 use market::quote::{DataType, Quote, RawQuote};

@@ -1,10 +1,11 @@
 //! The fence between clearing an order and writing it.
 //!
 //! A halt must not be acknowledged while an order that was cleared before it is still on its way to
-//! the wire (promise I6), and an older incarnation of the desk must not write at all. Both the writer
-//! and the one who halts take this lock: the writer checks and writes inside it, the halter raises
-//! the epoch inside it. So when [`WireFence::halt`] returns, no write is in flight, and none cleared
-//! before it will ever pass. It needs no actor and no runtime: the watchdog's thread can call it.
+//! the wire (promise I6), and an older incarnation of the desk must not write at all. Both the
+//! writer and the one who halts take this lock: the writer checks and writes inside it, the halter
+//! raises the epoch inside it. So when [`WireFence::halt`] returns, no write is in flight, and none
+//! cleared before it will ever pass. It needs no actor and no runtime: the watchdog's thread can
+//! call it.
 
 use risk::cleared::Fence;
 use std::sync::{Mutex, MutexGuard, PoisonError};

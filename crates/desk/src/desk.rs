@@ -2,8 +2,8 @@
 //! applies each record to its own [`State`] at once.
 //!
 //! `on` answers effects in order. A [`Effect::Send`] or [`Effect::SendModify`] waits until the
-//! records before it in the same list are durable; a cancel and every answer inside the process goes
-//! at once. What is not in [`State`] belongs to one life of the desk and is safe to lose: the
+//! records before it in the same list are durable; a cancel and every answer inside the process
+//! goes at once. What is not in [`State`] belongs to one life of the desk and is safe to lose: the
 //! attached strategies, deadlines, absences, what the broker reported as filled.
 
 mod deadlines;
@@ -69,6 +69,8 @@ pub struct Desk {
     dead_perms: BTreeSet<PermId>,
     reconcile_again: Option<ProcessTime>,
     effects: Vec<Effect>,
+    /// A reconciliation is among the effects.
+    reconcile_asked: bool,
     changed: bool,
 }
 
@@ -98,6 +100,7 @@ impl Desk {
             dead_perms: BTreeSet::new(),
             reconcile_again: None,
             effects: Vec::new(),
+            reconcile_asked: false,
             changed: false,
         }
     }
@@ -145,6 +148,7 @@ impl Desk {
             let view = DeskView::of(&self.state, self.is_ready(), &self.marks(context));
             self.effects.push(Effect::Publish(Box::new(view)));
         }
+        self.reconcile_asked = false;
         std::mem::take(&mut self.effects)
     }
 
@@ -160,8 +164,7 @@ impl Desk {
     }
 
     fn request_reconcile(&mut self, reason: &str) {
-        let asked = |effect: &Effect| matches!(effect, Effect::RequestReconcile(_));
-        if !self.effects.iter().any(asked) {
+        if !std::mem::replace(&mut self.reconcile_asked, true) {
             self.effects.push(Effect::RequestReconcile(reason.to_owned()));
         }
     }
@@ -273,10 +276,7 @@ impl Desk {
     /// The mid of every instrument held, where there is one.
     fn marks(&self, context: &Context<'_>) -> BTreeMap<ConId, Price> {
         let mut marks = BTreeMap::new();
-        for (con_id, holding, _) in self.state.ledger.holdings() {
-            if holding.quantity.is_zero() {
-                continue;
-            }
+        for con_id in self.state.ledger.positions().keys().copied() {
             let symbol = context.catalog.symbol(con_id).ok();
             let view = symbol.and_then(|symbol| context.markets.get(symbol));
             let line = view.and_then(|view| view.line(con_id));

@@ -1,5 +1,6 @@
-//! The fold of the whole node: what the journal adds up to. Checkpoint plus tail and everything from
-//! the beginning give the same [`Books`], bit for bit, and a live role compares its own part's hash.
+//! The fold of the whole node: what the journal adds up to. Checkpoint plus tail and everything
+//! from the beginning give the same [`Books`], bit for bit, and a live role compares its own
+//! part's hash.
 //!
 //! Hashed is the MessagePack encoding of ordered maps, integers and texts: no float, no wall time,
 //! no generation.

@@ -3,29 +3,30 @@
 //! Why a table: orders go wrong where two events cross (a cancel and a fill, a modify and a lost
 //! link), so each crossing has a defined effect. [`cell`] is the table; the desk carries its acts
 //! out, and `cell` matches exhaustively, so a new state or event does not compile until each of its
-//! cells is thought of. Here the table in words (`=` stays; fills decide between working, partly
-//! filled and filled):
+//! cells is thought of. Here the table in words (`=` stays, `?` reconciles, `!` alarms, back is
+//! reappeared; fills decide between working, partly filled and filled). The columns: Pending, Sent, Working or partly
+//! filled, Filled, Cancel pending, Ended, Inactive, Unknown, Abandoned.
 //!
-//! | event | pending | sent | working, partly filled | filled | cancel pending | ended | inactive | Unknown | Abandoned |
+//! | event | P | S | W | F | C | E | I | U | A |
 //! |---|---|---|---|---|---|---|---|---|---|
 //! | send ok | sent | = | = | = | = | = | = | = | = |
-//! | send refused | rejected | alarm | alarm | alarm | alarm | = | = | rejected | = |
-//! | send lost, link lost | Unknown (link lost: =) | Unknown | reconcile | = | reconcile | = | = | = | = |
-//! | acknowledged | working | working | = | = | = | reconcile | reconcile | working | reappeared |
-//! | status | working | working | compare | compare | compare | compare | compare | working | reconcile |
-//! | fill | ack, book | ack, book | book | book, alarm | book | book | book, reconcile | ack, book | reappeared, book |
+//! | send refused | rejected | ! | ! | ! | ! | = | = | rejected | = |
+//! | send lost, link lost | Unknown (link lost: =) | Unknown | ? | = | ? | = | = | = | = |
+//! | acknowledged | working | working | = | = | = | ? | ? | working | back |
+//! | status | working | working | compare | compare | compare | compare | compare | working | ? |
+//! | fill | ack, book | ack, book | book | book! | book | book | book? | ack, book | back, book |
 //! | fill beyond | as a fill, with alarm and reconcile in every state |||||||||
 //! | correction, bust | books in every state; a bust can make filled partly filled again |||||||||
 //! | cancel asked | ask | ask | cancel pending | = | ask again | = | ask | ask | = |
-//! | cancel rejected | reconcile | reconcile | reconcile | = | working, reconcile | = | reconcile | reconcile | = |
-//! | ended (filled, canceled, expired), rejected | end | end | end | end | end | = (other end: reconcile) | end | end | end |
-//! | ended inactive | inactive, ask cancel ||||| reconcile | = | inactive, ask cancel ||
+//! | cancel rejected | ? | ? | ? | = | working? | = | ? | ? | = |
+//! | ended otherwise, rejected | end | end | end | end | end | = (another: ?) | end | end | end |
+//! | ended inactive | inactive, ask cancel ||||| ? | = | inactive, ask cancel ||
 //! | restart | Unknown | Unknown | = | = | = | = | = | = | = |
-//! | found open | working | working | compare | reconcile | = | reappeared | ask cancel | working | reappeared |
+//! | found open | working | working | compare | ? | = | back | ask cancel | working | back |
 //! | found completed | end in every state that has not ended |||||||||
-//! | absent, unproven | = | = | Unknown, alarm | = | Unknown, alarm | = | Unknown, alarm | = | = |
-//! | absent, proven | = | Unknown | Unknown, alarm | = | Unknown, alarm | = | Unknown, alarm | Abandoned | = |
-//! | time in force ended (and absent) | = | Unknown | Unknown, alarm | = | Unknown, alarm | = | Unknown, alarm | Abandoned | = |
+//! | absent, unproven | = | = | Unknown! | = | Unknown! | = | Unknown! | = | = |
+//! | absent, proven | = | Unknown | Unknown! | = | Unknown! | = | Unknown! | Abandoned | = |
+//! | time in force over | = | Unknown | Unknown! | = | Unknown! | = | Unknown! | Abandoned | = |
 //! | modify asked | deny | deny | modify | deny | deny | deny | deny | deny | deny |
 //! | modified, modify rejected | note | note | note | note | note | = | note | note | = |
 //! | second permanent id | in every state: cancel all, alarm |||||||||

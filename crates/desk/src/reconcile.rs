@@ -2,8 +2,8 @@
 //!
 //! One round asks every [`Question`] in order, each with a deadline. Live reports go on to the desk
 //! meanwhile and are folded at once; a round during which one came proves nothing, so it is asked
-//! again. After [`ReconcilePolicy::rounds_max`] rounds the result is handed over as incomplete. What
-//! the answers mean is the desk's business.
+//! again. After [`ReconcilePolicy::rounds_max`] rounds the result is handed over as incomplete.
+//! What the answers mean is the desk's business.
 
 use market::instrument::ConId;
 use market::money::{Currency, Money, Quantity};

@@ -1,8 +1,9 @@
 //! Every kind of record that the journal holds, and how it becomes bytes.
 //!
-//! The payload is MessagePack with named fields: old records decode for ever because fields are only
-//! ever added, with a default; an unknown newer schema version refuses to start. The auditor has its
-//! own decoder and shares nothing of this file. Not here: what a record does to the state (fold).
+//! The payload is MessagePack with named fields: old records decode for ever because fields are
+//! only ever added, with a default; an unknown newer schema version refuses to start. The auditor
+//! has its own decoder and shares nothing of this file. Not here: what a record does to the state
+//! (fold).
 
 use market::instrument::{ConId, Contract};
 use market::money::{Currency, Money, Price, Quantity};

@@ -1,12 +1,15 @@
 //! The desk's durable state. It changes through [`State::apply`] and nothing else, in the live desk
 //! as in a fold of the journal, so that the two can't differ.
 //!
-//! It holds no clock and no link: what a life of the process learns and may forget (who is attached,
-//! who was absent once, what the broker reported as filled) belongs to the desk around it.
+//! It holds no clock and no link: what a life of the process learns and may forget (who is
+//! attached, who was absent once, what the broker reported as filled) belongs to the desk around
+//! it.
 
 mod entry;
+mod orders;
 
 pub use entry::{OrderEntry, Phase};
+pub use orders::Orders;
 
 use crate::mutation;
 use crate::record::{ExternalOrder, Record};
@@ -16,7 +19,7 @@ use market::time::Date;
 use risk::exposure::{Exposure, PendingKind, PendingOrder};
 use risk::gate::DayResult;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use trading::id::{AccountId, Epoch, InstallId, IntentKey, OrderId, PermId, StrategyId};
 use trading::ledger::{Judgement, Ledger};
 use trading::order::Order;
@@ -47,7 +50,7 @@ pub struct State {
     /// The account.
     pub account: Option<AccountId>,
     /// Orders by our number: all live ones, and the last that ended.
-    pub orders: BTreeMap<OrderId, OrderEntry>,
+    pub orders: Orders,
     /// Which order an intent became.
     pub by_key: BTreeMap<IntentKey, OrderId>,
     /// Which order a permanent number is.
@@ -67,7 +70,7 @@ pub struct State {
     /// A complete reconciliation has been recorded in this installation's life.
     pub reconciled_once: bool,
     /// Ended orders, oldest first.
-    ended: Vec<OrderId>,
+    ended: VecDeque<OrderId>,
 }
 
 impl State {
@@ -208,9 +211,7 @@ impl State {
     }
 
     fn with(&mut self, order_id: OrderId, change: impl FnOnce(&mut OrderEntry)) {
-        if let Some(entry) = self.orders.get_mut(&order_id) {
-            change(entry);
-        }
+        self.orders.change(order_id, change);
     }
 
     /// The broker gives numbers from 1; 0 is a message that carries none.
@@ -244,15 +245,33 @@ impl State {
     }
 
     fn retire(&mut self, order_id: OrderId) {
+        // Once per end of an order, over numbers side by side: cheaper than an index of them.
         if !self.orders.contains_key(&order_id) || self.ended.contains(&order_id) {
             return;
         }
-        self.ended.push(order_id);
-        if self.ended.len() > ENDED_ORDERS_KEPT {
-            let oldest = self.ended.remove(0);
-            self.orders.remove(&oldest);
-            self.by_key.retain(|_, order_id| *order_id != oldest);
-            self.by_perm.retain(|_, order_id| *order_id != oldest);
+        self.ended.push_back(order_id);
+        if self.ended.len() > ENDED_ORDERS_KEPT
+            && let Some(oldest) = self.ended.pop_front()
+        {
+            self.forget(oldest);
+        }
+    }
+
+    /// Drops an order and what points to it.
+    fn forget(&mut self, order_id: OrderId) {
+        let Some(entry) = self.orders.remove(order_id) else { return };
+        for perm_id in &entry.perm_ids {
+            if self.by_perm.get(perm_id) == Some(&order_id) {
+                self.by_perm.remove(perm_id);
+            }
+        }
+        // Its keys are its own, what it serves now, and those of the modifies between.
+        let (first, last) = (entry.order.key, entry.serves);
+        let (first, last) = if first <= last { (first, last) } else { (last, first) };
+        let keys = self.by_key.range(first..=last).filter(|(_, owner)| **owner == order_id);
+        let keys: Vec<IntentKey> = keys.map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            self.by_key.remove(&key);
         }
     }
 
@@ -297,9 +316,9 @@ impl State {
         }
     }
 
-    /// Whose order a message is about. The reference decides, because order numbers are issued again
-    /// after a gateway's restart; then the permanent number; our own number only where neither
-    /// contradicts it.
+    /// Whose order a message is about. The reference decides, because order numbers are issued
+    /// again after a gateway's restart; then the permanent number; our own number only where
+    /// neither contradicts it.
     #[must_use]
     pub fn locate(
         &self,
@@ -333,15 +352,16 @@ impl State {
 
     /// The orders that may still fill.
     pub fn live(&self) -> impl Iterator<Item = (&OrderId, &OrderEntry)> {
-        self.orders.iter().filter(|(_, entry)| entry.is_live())
+        self.orders.live()
     }
 
     /// What the account holds and what may still fill. `without` leaves one order out, to ask what
     /// a change of it would do.
     #[must_use]
     pub fn exposure(&self, without: Option<OrderId>) -> Exposure {
-        let mut exposure = Exposure { positions: self.ledger.positions(), pending: Vec::new() };
-        for (order_id, entry) in &self.orders {
+        let positions = self.ledger.positions().clone();
+        let mut exposure = Exposure { positions, pending: Vec::new() };
+        for (order_id, entry) in self.orders.unsettled() {
             if Some(*order_id) != without {
                 exposure.pending.extend(entry.pending());
             }
@@ -365,8 +385,8 @@ impl State {
     /// The instruments of which an order's fate is not known.
     #[must_use]
     pub fn unknown_contracts(&self) -> BTreeSet<ConId> {
-        let unknown = self.orders.values().filter(|entry| entry.phase == Phase::Unknown);
-        unknown.flat_map(|entry| entry.order.contract.legs()).map(|leg| leg.con_id).collect()
+        let unknown = self.orders.live().filter(|(_, entry)| entry.phase == Phase::Unknown);
+        unknown.flat_map(|(_, entry)| entry.order.contract.legs()).map(|leg| leg.con_id).collect()
     }
 
     fn begin_day(&mut self, marks: &BTreeMap<ConId, Price>, day: Option<Date>) {
@@ -379,8 +399,8 @@ impl State {
         };
     }
 
-    /// Realised, unrealised at `marks` and fees since the day began. One figure over all currencies,
-    /// as the limits have it: this node trades an account in one.
+    /// Realised, unrealised at `marks` and fees since the day began. One figure over all
+    /// currencies, as the limits have it: this node trades an account in one.
     #[must_use]
     pub fn day_result(&self, marks: &BTreeMap<ConId, Price>) -> DayResult {
         let open = self.ledger.unrealised(marks);

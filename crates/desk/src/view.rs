@@ -1,5 +1,5 @@
-//! The desk's picture for everyone else: positions, orders, cash, results. A copy, swapped in whole;
-//! nobody decides about orders from it.
+//! The desk's picture for everyone else: positions, orders, cash, results. A copy, swapped in
+//! whole; nobody decides about orders from it.
 
 use crate::state::State;
 use market::instrument::{ConId, Contract};
@@ -82,27 +82,15 @@ impl DeskView {
     pub fn of(state: &State, ready: bool, marks: &BTreeMap<ConId, Price>) -> Self {
         let ledger = &state.ledger;
         let strategies = ledger.strategies().into_iter().map(|strategy| {
-            let mut realised: BTreeMap<Currency, Money> = BTreeMap::new();
-            for (_, holding, terms) in ledger.strategy_holdings(&strategy) {
-                if let Some(terms) = terms {
-                    *realised.entry(terms.currency).or_default() += holding.realised;
-                }
-            }
             let view = StrategyView {
                 positions: ledger.strategy_positions(&strategy),
                 cash: ledger.strategy_cash(&strategy),
-                realised,
+                realised: ledger.strategy_realised(&strategy),
                 fees: ledger.strategy_fees(&strategy),
             };
             (strategy, view)
         });
-        let ended = state.orders.values().filter(|entry| !entry.is_live()).count();
-        let mut skip = ended.saturating_sub(ENDED_SHOWN);
-        let shown = state.orders.iter().filter(|(_, entry)| {
-            let skipped = !entry.is_live() && skip > 0;
-            skip -= usize::from(skipped);
-            !skipped
-        });
+        let shown = state.orders.newest(ENDED_SHOWN).into_iter();
         let orders = shown.map(|(order_id, entry)| OrderView {
             order_id: *order_id,
             key: entry.order.key.clone(),

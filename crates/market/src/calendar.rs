@@ -57,28 +57,17 @@ impl Calendar {
             let follows = before
                 .is_none_or(|before| before.day < session.day && before.close <= session.open);
             if !follows || session.open >= session.close {
-                return Err(CalendarError::Session {
-                    name: name.to_owned(),
-                    day: session.day,
-                });
+                return Err(CalendarError::Session { name: name.to_owned(), day: session.day });
             }
             before = Some(session);
         }
-        Ok(Self {
-            name: name.into(),
-            zone,
-            hours: Hours::Sessions(sessions.into()),
-        })
+        Ok(Self { name: name.into(), zone, hours: Hours::Sessions(sessions.into()) })
     }
 
     /// Always open; a trading day is a UTC day, weekends included. For the built-in market.
     #[must_use]
     pub fn round_the_clock() -> Self {
-        Self {
-            name: "round the clock".into(),
-            zone: TimeZone::UTC,
-            hours: Hours::RoundTheClock,
-        }
+        Self { name: "round the clock".into(), zone: TimeZone::UTC, hours: Hours::RoundTheClock }
     }
 
     /// Its name, for messages.
@@ -114,8 +103,7 @@ impl Calendar {
     /// The session in progress at `at`.
     #[must_use]
     pub fn session_of(&self, at: Timestamp) -> Option<Session> {
-        self.current_or_next(at)
-            .filter(|session| session.contains(at))
+        self.current_or_next(at).filter(|session| session.contains(at))
     }
 
     /// The session in progress at `at`, else the next one.
@@ -152,8 +140,7 @@ impl Calendar {
     /// next one. Beyond the covered years: the exchange's calendar day.
     #[must_use]
     pub fn trading_day(&self, at: Timestamp) -> Date {
-        self.current_or_next(at)
-            .map_or_else(|| civil_day(at, &self.zone), |session| session.day)
+        self.current_or_next(at).map_or_else(|| civil_day(at, &self.zone), |session| session.day)
     }
 
     /// The session of `day`.

@@ -161,12 +161,7 @@ fn factor_row(line: usize, text: &str) -> Result<FactorRow, FactorFileError> {
     let mut fields = text.trim().split(',');
     let mut next = |field, expected| {
         let text = fields.next().unwrap_or("");
-        let fail = move || FactorFileError {
-            line,
-            field,
-            text: text.to_owned(),
-            expected,
-        };
+        let fail = move || FactorFileError { line, field, text: text.to_owned(), expected };
         (text, fail)
     };
     let (text, fail) = next("date", "a day");
@@ -174,9 +169,7 @@ fn factor_row(line: usize, text: &str) -> Result<FactorRow, FactorFileError> {
     let mut positive = |field| {
         let (text, fail) = next(field, "a positive number");
         let value: Option<f64> = text.parse().ok();
-        value
-            .filter(|value| value.is_finite() && *value > 0.0)
-            .ok_or_else(fail)
+        value.filter(|value| value.is_finite() && *value > 0.0).ok_or_else(fail)
     };
     let (price_factor, split_factor) = (positive("price factor")?, positive("split factor")?);
     let (text, fail) = next("close", "a number");
@@ -185,12 +178,7 @@ fn factor_row(line: usize, text: &str) -> Result<FactorRow, FactorFileError> {
     if !close.is_finite() || close < 0.0 {
         return Err(fail());
     }
-    Ok(FactorRow {
-        last_day,
-        price_factor,
-        split_factor,
-        close,
-    })
+    Ok(FactorRow { last_day, price_factor, split_factor, close })
 }
 
 fn effective_day(last_day: Date, calendar: &Calendar) -> Date {
@@ -200,9 +188,7 @@ fn effective_day(last_day: Date, calendar: &Calendar) -> Date {
         tomorrow.plus_days(skip.unwrap_or(0))
     };
     if calendar.covers(last_day) {
-        calendar
-            .next_trading_day(last_day)
-            .unwrap_or_else(next_weekday)
+        calendar.next_trading_day(last_day).unwrap_or_else(next_weekday)
     } else {
         next_weekday()
     }
@@ -217,15 +203,9 @@ fn split_ratio(ratio: f64) -> Option<SplitRatio> {
     }
     let small = (1_u32..=20).find_map(|old| {
         let new = (ratio * f64::from(old)).round();
-        (new >= 1.0 && near(new / f64::from(old))).then_some(SplitRatio {
-            new: new as u32,
-            old,
-        })
+        (new >= 1.0 && near(new / f64::from(old))).then_some(SplitRatio { new: new as u32, old })
     });
-    Some(small.unwrap_or(SplitRatio {
-        new: (ratio * 10_000.0).round() as u32,
-        old: 10_000,
-    }))
+    Some(small.unwrap_or(SplitRatio { new: (ratio * 10_000.0).round() as u32, old: 10_000 }))
 }
 
 #[cfg(test)]
@@ -249,54 +229,26 @@ mod tests {
         assert_eq!(
             actions.0[1..],
             [
-                (
-                    day("2009-03-27"),
-                    CorporateAction::Split(SplitRatio { new: 1, old: 3 })
-                ),
-                (
-                    day("2014-02-26"),
-                    CorporateAction::Dividend(price("0.3175"))
-                ),
-                (
-                    day("2014-05-21"),
-                    CorporateAction::Dividend(price("0.3175"))
-                ),
-                (
-                    day("2014-06-09"),
-                    CorporateAction::Distribution(price("2.94"))
-                ),
+                (day("2009-03-27"), CorporateAction::Split(SplitRatio { new: 1, old: 3 })),
+                (day("2014-02-26"), CorporateAction::Dividend(price("0.3175"))),
+                (day("2014-05-21"), CorporateAction::Dividend(price("0.3175"))),
+                (day("2014-06-09"), CorporateAction::Distribution(price("2.94"))),
             ]
         );
         let schedule = actions.dividends();
         assert_eq!(schedule.len(), 2);
         assert_eq!(schedule.on(day("2014-05-21")), price("0.3175"));
-        let seen: Vec<_> = schedule
-            .between(day("2014-02-26"), day("2014-05-21"))
-            .collect();
+        let seen: Vec<_> = schedule.between(day("2014-02-26"), day("2014-05-21")).collect();
         assert_eq!(seen, [(day("2014-05-21"), price("0.3175"))]);
-        assert_eq!(
-            schedule
-                .between(day("2014-05-21"), day("2014-01-01"))
-                .count(),
-            0
-        );
+        assert_eq!(schedule.between(day("2014-05-21"), day("2014-01-01")).count(), 0);
     }
 
     #[test]
     fn splits_are_ratios_of_whole_shares() {
-        assert_eq!(
-            split_ratio(0.25 / 0.035_714_30),
-            Some(SplitRatio { new: 7, old: 1 })
-        );
+        assert_eq!(split_ratio(0.25 / 0.035_714_30), Some(SplitRatio { new: 7, old: 1 }));
         assert_eq!(split_ratio(1.5), Some(SplitRatio { new: 3, old: 2 }));
         let odd = split_ratio(1.0 / 0.997_307);
-        assert_eq!(
-            odd,
-            Some(SplitRatio {
-                new: 10_027,
-                old: 10_000
-            })
-        );
+        assert_eq!(odd, Some(SplitRatio { new: 10_027, old: 10_000 }));
         assert_eq!(split_ratio(1.000_01), None);
     }
 

@@ -1,8 +1,8 @@
 //! What can be traded: stocks, indices, futures, options, options on futures, and combos of them,
 //! with every term that moves money (multiplier, tick, exercise, settlement, deliverable).
 //!
-//! Words follow Interactive Brokers: an instrument's identity is its `con_id`; a combo (IB: BAG) has
-//! legs and no identity of its own. Not here: prices (quote), trading days (session).
+//! Words follow Interactive Brokers: an instrument's identity is its `con_id`; a combo (IB: BAG)
+//! has legs and no identity of its own. Not here: prices (quote), trading days (session).
 
 use crate::money::{Currency, Money, Multiplier, Price};
 use crate::time::{Date, Timestamp};
@@ -301,18 +301,14 @@ impl Combo {
         if !(2..=4).contains(&legs.len()) {
             return Err(InstrumentError::LegCount(legs.len()));
         }
-        let repeated = legs
-            .windows(2)
-            .find(|pair| pair[0].con_id == pair[1].con_id);
+        let repeated = legs.windows(2).find(|pair| pair[0].con_id == pair[1].con_id);
         if let Some(pair) = repeated {
             return Err(InstrumentError::Leg(pair[0].con_id));
         }
         if let Some(leg) = legs.iter().find(|leg| leg.ratio == 0) {
             return Err(InstrumentError::Leg(leg.con_id));
         }
-        let factor = legs
-            .iter()
-            .fold(0, |acc, leg| common_divisor(acc, leg.ratio.unsigned_abs()));
+        let factor = legs.iter().fold(0, |acc, leg| common_divisor(acc, leg.ratio.unsigned_abs()));
         if factor > 1 {
             return Err(InstrumentError::CommonFactor(factor));
         }
@@ -360,10 +356,7 @@ impl Contract {
     #[must_use]
     pub fn legs(&self) -> Vec<Leg> {
         match self {
-            Self::Single(con_id) => vec![Leg {
-                con_id: *con_id,
-                ratio: 1,
-            }],
+            Self::Single(con_id) => vec![Leg { con_id: *con_id, ratio: 1 }],
             Self::Combo(combo) => combo.legs().to_vec(),
         }
     }
@@ -374,11 +367,8 @@ impl fmt::Display for Contract {
         match self {
             Self::Single(con_id) => write!(f, "{con_id}"),
             Self::Combo(combo) => {
-                let legs: Vec<String> = combo
-                    .0
-                    .iter()
-                    .map(|leg| format!("{:+}x{}", leg.ratio, leg.con_id))
-                    .collect();
+                let legs: Vec<String> =
+                    combo.0.iter().map(|leg| format!("{:+}x{}", leg.ratio, leg.con_id)).collect();
                 f.write_str(&legs.join(" "))
             }
         }
@@ -410,9 +400,7 @@ impl Catalog {
 
     /// The instrument of this id.
     pub fn get(&self, con_id: ConId) -> Result<&Instrument, InstrumentError> {
-        self.instruments
-            .get(&con_id)
-            .ok_or(InstrumentError::Unknown(con_id))
+        self.instruments.get(&con_id).ok_or(InstrumentError::Unknown(con_id))
     }
 
     /// All instruments, by rising id.
@@ -435,14 +423,12 @@ impl Catalog {
     /// The options written on `underlying`, by rising id.
     pub fn options_on(&self, underlying: ConId) -> impl Iterator<Item = &Instrument> {
         let on_it = move |terms: &OptionTerms| terms.underlying == underlying;
-        self.iter()
-            .filter(move |instrument| instrument.option().is_some_and(on_it))
+        self.iter().filter(move |instrument| instrument.option().is_some_and(on_it))
     }
 
     /// The root symbol that limits and roles of this instrument go by.
     pub fn symbol(&self, con_id: ConId) -> Result<&str, InstrumentError> {
-        self.get(con_id)
-            .map(|instrument| instrument.symbol.as_str())
+        self.get(con_id).map(|instrument| instrument.symbol.as_str())
     }
 }
 
@@ -451,42 +437,24 @@ mod tests {
     use super::*;
 
     fn leg(con_id: u32, ratio: i32) -> Leg {
-        Leg {
-            con_id: ConId(con_id),
-            ratio,
-        }
+        Leg { con_id: ConId(con_id), ratio }
     }
 
     #[test]
     fn combos_are_sorted_and_reduced() {
         let combo = Combo::new(vec![leg(9, -1), leg(4, 1)]).unwrap();
         assert_eq!(combo.legs(), [leg(4, 1), leg(9, -1)]);
-        assert_eq!(
-            Combo::new(vec![leg(1, 1)]),
-            Err(InstrumentError::LegCount(1))
-        );
-        assert_eq!(
-            Combo::new(vec![leg(1, 1), leg(1, -1)]),
-            Err(InstrumentError::Leg(ConId(1)))
-        );
-        assert_eq!(
-            Combo::new(vec![leg(1, 2), leg(2, -4)]),
-            Err(InstrumentError::CommonFactor(2))
-        );
-        assert_eq!(
-            Combo::new(vec![leg(1, 0), leg(2, 1)]),
-            Err(InstrumentError::Leg(ConId(1)))
-        );
+        assert_eq!(Combo::new(vec![leg(1, 1)]), Err(InstrumentError::LegCount(1)));
+        assert_eq!(Combo::new(vec![leg(1, 1), leg(1, -1)]), Err(InstrumentError::Leg(ConId(1))));
+        assert_eq!(Combo::new(vec![leg(1, 2), leg(2, -4)]), Err(InstrumentError::CommonFactor(2)));
+        assert_eq!(Combo::new(vec![leg(1, 0), leg(2, 1)]), Err(InstrumentError::Leg(ConId(1))));
     }
 
     #[test]
     fn ticks_change_with_the_price() {
         let price = |text| Price::parse(text).unwrap();
-        let rule = TickRule::bands(vec![
-            (Price::ZERO, price("0.05")),
-            (price("3"), price("0.10")),
-        ])
-        .unwrap();
+        let rule = TickRule::bands(vec![(Price::ZERO, price("0.05")), (price("3"), price("0.10"))])
+            .unwrap();
         assert_eq!(rule.round_down(price("2.99")), price("2.95"));
         assert_eq!(rule.round_up(price("3.01")), price("3.10"));
         assert_eq!(rule.round_down(price("-0.07")), price("-0.10"));

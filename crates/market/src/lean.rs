@@ -290,20 +290,14 @@ impl Loader<'_> {
             EntryName::Option(name) => Some(Key::option(&archive.class, archive.month, name)),
             EntryName::Spot | EntryName::Future(_) => None,
         };
-        self.read(&archive.path, &clock, key, |line| {
-            row::quote_bar(line, scale)
-        })
+        self.read(&archive.path, &clock, key, |line| row::quote_bar(line, scale))
     }
 
     fn read_underlying(&mut self, path: &Path, day: Date) -> Result<(), LeanError> {
         let product = self.source.product;
         let clock = FileClock::new(day, product.underlying_zone());
-        let wanted: BTreeSet<Option<ContractMonth>> = self
-            .source
-            .options
-            .iter()
-            .map(|archive| archive.month)
-            .collect();
+        let wanted: BTreeSet<Option<ContractMonth>> =
+            self.source.options.iter().map(|archive| archive.month).collect();
         let key = |entry: &EntryName| {
             let month = match entry {
                 EntryName::Spot => None,
@@ -358,11 +352,7 @@ impl Loader<'_> {
                     return Ok(());
                 }
                 series.resize_with(series.len().max(entry + 1), Vec::new);
-                series[entry].push(Quote {
-                    bid: row.bid,
-                    ask: row.ask,
-                    time: start.plus(BAR),
-                });
+                series[entry].push(Quote { bid: row.bid, ask: row.ask, time: start.plus(BAR) });
                 Ok(())
             },
         )?;
@@ -392,10 +382,7 @@ impl Loader<'_> {
         quotes.sort_by_key(|(con_id, quote)| (quote.time, *con_id));
         let steps = quotes
             .chunk_by(|one, next| one.1.time == next.1.time)
-            .map(|chunk| MarketStep {
-                time: chunk[0].1.time,
-                quotes: chunk.to_vec(),
-            })
+            .map(|chunk| MarketStep { time: chunk[0].1.time, quotes: chunk.to_vec() })
             .collect();
         let open_interest = self.read_open_interest(&ids)?;
         let underlyings = ids
@@ -403,10 +390,9 @@ impl Loader<'_> {
             .filter(|(key, _)| matches!(key, Key::Underlying(_)))
             .map(|(_, con_id)| *con_id)
             .collect();
-        let folder = root.file_name().map_or_else(
-            || root.display().to_string(),
-            |name| name.to_string_lossy().into(),
-        );
+        let folder = root
+            .file_name()
+            .map_or_else(|| root.display().to_string(), |name| name.to_string_lossy().into());
         Ok(RecordedDay {
             source: format!(
                 "{folder}: {} {date}, minute bars, closing quotes{}",
@@ -474,11 +460,7 @@ impl FileClock {
         let midnight = wall_clock(day, Time::midnight(), &zone);
         let next = wall_clock(day.plus_days(1), Time::midnight(), &zone);
         let whole_day = next.since(midnight) == Duration::from_secs(86_400);
-        Self {
-            day,
-            zone,
-            midnight: whole_day.then_some(midnight),
-        }
+        Self { day, zone, midnight: whole_day.then_some(midnight) }
     }
 
     /// `milliseconds` lie within the day, as the rows' reader makes sure.

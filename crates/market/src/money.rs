@@ -224,21 +224,13 @@ impl Quantity {
 impl Add for Quantity {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        Self(
-            self.0
-                .checked_add(other.0)
-                .expect("a quantity within 9.2e18"),
-        )
+        Self(self.0.checked_add(other.0).expect("a quantity within 9.2e18"))
     }
 }
 impl Sub for Quantity {
     type Output = Self;
     fn sub(self, other: Self) -> Self {
-        Self(
-            self.0
-                .checked_sub(other.0)
-                .expect("a quantity within 9.2e18"),
-        )
+        Self(self.0.checked_sub(other.0).expect("a quantity within 9.2e18"))
     }
 }
 impl AddAssign for Quantity {
@@ -303,10 +295,7 @@ fn parse_micros(text: &str) -> Option<i64> {
     let units: i64 = units.parse().ok()?;
     let padded = format!("{decimals:0<6}");
     let micros: i64 = padded[..6].parse().ok()?;
-    units
-        .checked_mul(MICROS)?
-        .checked_add(micros)
-        .map(|total| sign * total)
+    units.checked_mul(MICROS)?.checked_add(micros).map(|total| sign * total)
 }
 
 fn write_micros(micros: i64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -329,15 +318,7 @@ mod tests {
         for text in ["3217.25", "-0.05", "0.000001", "100.00", "-3.335"] {
             assert_eq!(Price::parse(text).unwrap().to_string(), text);
         }
-        for wrong in [
-            "",
-            "-",
-            ".5",
-            "1.0000001",
-            "1e3",
-            "1,0",
-            "99999999999999999999",
-        ] {
+        for wrong in ["", "-", ".5", "1.0000001", "1e3", "1,0", "99999999999999999999"] {
             assert!(Price::parse(wrong).is_err(), "{wrong}");
         }
     }
@@ -345,19 +326,13 @@ mod tests {
     #[test]
     fn value_is_price_times_quantity_times_multiplier() {
         let price = Price::parse("1.35").unwrap();
-        assert_eq!(
-            price.value(Quantity(-2), Multiplier(100)),
-            Money::from_units(-270)
-        );
+        assert_eq!(price.value(Quantity(-2), Multiplier(100)), Money::from_units(-270));
     }
 
     #[test]
     fn floats_out_of_range_are_refused() {
         assert_eq!(Price::from_f64(f64::NAN), None);
         assert_eq!(Price::from_f64(f64::INFINITY), None);
-        assert_eq!(
-            Price::from_f64(3217.25),
-            Some(Price::from_micros(3_217_250_000))
-        );
+        assert_eq!(Price::from_f64(3217.25), Some(Price::from_micros(3_217_250_000)));
     }
 }

@@ -206,11 +206,7 @@ impl Gates {
         let (Ok(bid), Ok(ask)) = (bid, ask) else {
             return Verdict::Unreadable;
         };
-        let quote = Quote {
-            bid,
-            ask,
-            time: raw.time,
-        };
+        let quote = Quote { bid, ask, time: raw.time };
         match self.flaw_of(tick, &quote, now, session_open) {
             None => Verdict::Sound(quote),
             Some(flaw) => Verdict::Flawed(flaw, quote),
@@ -299,19 +295,11 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
 
     fn raw(bid: f64, ask: f64) -> RawQuote {
-        RawQuote {
-            bid,
-            ask,
-            bid_size: 10.0,
-            ask_size: 7.0,
-            time: NOW,
-        }
+        RawQuote { bid, ask, bid_size: 10.0, ask_size: 7.0, time: NOW }
     }
 
     fn flaw(bid: f64, ask: f64) -> Option<Flaw> {
-        Gates::default()
-            .judge(TICK, &raw(bid, ask), NOW, true)
-            .flaw()
+        Gates::default().judge(TICK, &raw(bid, ask), NOW, true).flaw()
     }
 
     #[test]
@@ -340,13 +328,7 @@ mod tests {
         let verdict = Gates::default().judge(TICK, &raw(-1.0, 0.05), NOW, true);
         let quote = verdict.quote().unwrap();
         assert!(!verdict.is_tradable() && quote.bid.is_none());
-        assert_eq!(
-            quote.ask,
-            Some(Level {
-                price: TICK,
-                size: 7
-            })
-        );
+        assert_eq!(quote.ask, Some(Level { price: TICK, size: 7 }));
     }
 
     #[test]
@@ -354,10 +336,7 @@ mod tests {
         let mut message = raw(10.0, 10.5);
         message.bid_size = 0.0;
         message.ask_size = f64::NAN;
-        let quote = Gates::default()
-            .judge(TICK, &message, NOW, true)
-            .quote()
-            .unwrap();
+        let quote = Gates::default().judge(TICK, &message, NOW, true).quote().unwrap();
         assert_eq!((quote.bid, quote.ask.unwrap().size), (None, 0));
         message.bid_size = f64::INFINITY;
         let verdict = Gates::default().judge(TICK, &message, NOW, true);

@@ -1,7 +1,7 @@
 //! Quotes: what the market bids and asks for one instrument.
 //!
-//! A [`RawQuote`] is what a data line says, floats and sentinels included; the quality gates turn it
-//! into a [`Quote`] of exact prices or a typed verdict. Not here: those gates (quality).
+//! A [`RawQuote`] is what a data line says, floats and sentinels included; the quality gates turn
+//! it into a [`Quote`] of exact prices or a typed verdict. Not here: those gates (quality).
 
 use crate::money::Price;
 use crate::time::Timestamp;
@@ -60,11 +60,7 @@ impl Quote {
     /// Nobody quotes.
     #[must_use]
     pub const fn empty(time: Timestamp) -> Self {
-        Self {
-            bid: None,
-            ask: None,
-            time,
-        }
+        Self { bid: None, ask: None, time }
     }
 
     /// Bid and ask prices, when both sides are there.

@@ -2,8 +2,8 @@
 //!
 //! [`Timestamp`] is market time: quotes, sessions, expiries, order latency. [`ProcessTime`] is the
 //! process's own monotonic time: deadlines, backoff, pacing. They are two types because a replay
-//! runs market time far faster than the process, and a deadline mixed up with an expiry costs money.
-//! Nothing here reads a clock; shells do, and pass `now` in.
+//! runs market time far faster than the process, and a deadline mixed up with an expiry costs
+//! money. Nothing here reads a clock; shells do, and pass `now` in.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -61,11 +61,7 @@ impl Timestamp {
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         let nanos = self.0.saturating_sub(earlier.0);
-        if nanos <= 0 {
-            Duration::ZERO
-        } else {
-            Duration::from_nanos(nanos as u64)
-        }
+        if nanos <= 0 { Duration::ZERO } else { Duration::from_nanos(nanos as u64) }
     }
 
     /// Years (of 365 days) from this instant until `later`; negative when `later` has passed.
@@ -145,11 +141,7 @@ pub struct Now {
 
 const fn duration_nanos(duration: Duration) -> i64 {
     let nanos = duration.as_nanos();
-    if nanos > i64::MAX as u128 {
-        i64::MAX
-    } else {
-        nanos as i64
-    }
+    if nanos > i64::MAX as u128 { i64::MAX } else { nanos as i64 }
 }
 
 /// A calendar day; of an exchange (its trading day) unless the field says otherwise.
@@ -207,21 +199,13 @@ impl Date {
     /// The day without separators, `YYYYMMDD`.
     #[must_use]
     pub fn compact(self) -> String {
-        format!(
-            "{:04}{:02}{:02}",
-            self.0.year(),
-            self.0.month(),
-            self.0.day()
-        )
+        format!("{:04}{:02}{:02}", self.0.year(), self.0.month(), self.0.day())
     }
 
     /// Saturday or Sunday.
     #[must_use]
     pub fn is_weekend(self) -> bool {
-        matches!(
-            self.0.weekday(),
-            jiff::civil::Weekday::Saturday | jiff::civil::Weekday::Sunday
-        )
+        matches!(self.0.weekday(), jiff::civil::Weekday::Saturday | jiff::civil::Weekday::Sunday)
     }
 }
 

@@ -37,11 +37,7 @@ fn european(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("per_option");
     group.throughput(Throughput::Elements(OPTIONS as u64));
     group.bench_function("price_and_greeks", |bencher| {
-        bencher.iter(|| {
-            greeks
-                .fill(black_box(&inputs))
-                .expect("columns of one length")
-        });
+        bencher.iter(|| greeks.fill(black_box(&inputs)).expect("columns of one length"));
     });
     group.bench_function("peer_price_only", |bencher| {
         bencher.iter(|| {
@@ -77,19 +73,10 @@ fn european(criterion: &mut Criterion) {
 fn expiry(criterion: &mut Criterion) {
     let strike: Vec<f64> = (0..STRIKES).map(|index| 70.0 + index as f64).collect();
     let jitter = |index: usize| 0.02 * ((index * 37) % 11) as f64 / 11.0;
-    let call: Vec<f64> = strike
-        .iter()
-        .map(|strike| (101.0 - strike).max(0.0) + 3.0)
-        .collect();
-    let put: Vec<f64> = strike
-        .iter()
-        .map(|strike| (strike - 101.0).max(0.0) + 3.0)
-        .collect();
+    let call: Vec<f64> = strike.iter().map(|strike| (101.0 - strike).max(0.0) + 3.0).collect();
+    let put: Vec<f64> = strike.iter().map(|strike| (strike - 101.0).max(0.0) + 3.0).collect();
     let shifted = |mids: &[f64], by: f64| -> Vec<f64> {
-        mids.iter()
-            .enumerate()
-            .map(|(index, mid)| mid + by + jitter(index))
-            .collect()
+        mids.iter().enumerate().map(|(index, mid)| mid + by + jitter(index)).collect()
     };
     let (call_bid, call_ask) = (shifted(&call, -0.05), shifted(&call, 0.05));
     let (put_bid, put_ask) = (shifted(&put, -0.04), shifted(&put, 0.04));
@@ -106,16 +93,9 @@ fn expiry(criterion: &mut Criterion) {
         bencher.iter(|| fit_parity(black_box(&inputs), &settings).expect("a fit"));
     });
     let log_moneyness: Vec<f64> = strike.iter().map(|strike| (strike / 101.0).ln()).collect();
-    let vol: Vec<f64> = log_moneyness
-        .iter()
-        .map(|k| 0.2 - 0.2 * k + k * k)
-        .collect();
+    let vol: Vec<f64> = log_moneyness.iter().map(|k| 0.2 - 0.2 * k + k * k).collect();
     let vol_error = vec![0.003; STRIKES];
-    let smile = SmileInputs {
-        log_moneyness: &log_moneyness,
-        vol: &vol,
-        vol_error: &vol_error,
-    };
+    let smile = SmileInputs { log_moneyness: &log_moneyness, vol: &vol, vol_error: &vol_error };
     group.bench_function("smile_with_every_quote_left_out", |bencher| {
         bencher.iter(|| {
             let fitted = Smile::fit(black_box(&smile), 1.0).expect("a smile");

@@ -189,10 +189,7 @@ pub struct SpotGreeks {
 impl ForwardContract {
     /// Price and Greeks by Black (1976), or why there are none.
     pub fn price_and_greeks(&self) -> Result<ForwardGreeks, Refusal> {
-        for (input, value) in [
-            (Input::Discount, self.discount),
-            (Input::Forward, self.forward),
-        ] {
+        for (input, value) in [(Input::Discount, self.discount), (Input::Forward, self.forward)] {
             require_positive(input, value)?;
         }
         check_terms(self.forward, self.strike, self.years, self.vol, self.kind)?;
@@ -206,11 +203,7 @@ impl ForwardContract {
         let lane = kernel::lane(self.forward, self.strike, total_vol, self.kind.is_call());
         let price = self.discount * lane.price;
         let density = self.discount * lane.density;
-        let gamma = if density == 0.0 {
-            0.0
-        } else {
-            density / (self.forward * total_vol)
-        };
+        let gamma = if density == 0.0 { 0.0 } else { density / (self.forward * total_vol) };
         let vega = self.forward * density * root_years;
         let greeks = ForwardGreeks {
             price,
@@ -249,9 +242,7 @@ impl SpotContract {
         if !(forward.forward.is_normal() && forward.discount.is_normal()) {
             return Err(Refusal::NotRepresentable);
         }
-        let greeks = forward
-            .checked(self.rate)?
-            .seen_from_spot(self.spot, &forward, carry);
+        let greeks = forward.checked(self.rate)?.seen_from_spot(self.spot, &forward, carry);
         let all = [greeks.delta, greeks.gamma, greeks.theta, greeks.rho];
         if all.iter().all(|value| value.is_finite()) {
             Ok(greeks)
@@ -278,20 +269,12 @@ impl ForwardGreeks {
 }
 
 fn require_finite(input: Input, value: f64) -> Result<(), Refusal> {
-    if value.is_finite() {
-        Ok(())
-    } else {
-        Err(Refusal::NotFinite { input })
-    }
+    if value.is_finite() { Ok(()) } else { Err(Refusal::NotFinite { input }) }
 }
 
 fn require_positive(input: Input, value: f64) -> Result<(), Refusal> {
     require_finite(input, value)?;
-    if value > 0.0 {
-        Ok(())
-    } else {
-        Err(Refusal::NotPositive { input })
-    }
+    if value > 0.0 { Ok(()) } else { Err(Refusal::NotPositive { input }) }
 }
 
 /// Checks what forward and spot contracts share; `underlying` is checked already.
@@ -313,9 +296,7 @@ fn check_terms(
     }
     if years == 0.0 {
         let sign = if kind.is_call() { 1.0 } else { -1.0 };
-        return Err(Refusal::Expired {
-            intrinsic: (sign * (underlying - strike)).max(0.0),
-        });
+        return Err(Refusal::Expired { intrinsic: (sign * (underlying - strike)).max(0.0) });
     }
     Ok(())
 }
@@ -410,11 +391,7 @@ impl EuropeanInputs<'_> {
             ("is_call", self.is_call.len()),
         ] {
             if found != expected {
-                return Err(PricingError::LengthMismatch {
-                    column,
-                    expected,
-                    found,
-                });
+                return Err(PricingError::LengthMismatch { column, expected, found });
             }
         }
         Ok(expected)
@@ -427,11 +404,7 @@ impl EuropeanInputs<'_> {
             years: self.years[lane],
             vol: self.vol[lane],
             discount: self.discount[lane],
-            kind: if self.is_call[lane] {
-                OptionKind::Call
-            } else {
-                OptionKind::Put
-            },
+            kind: if self.is_call[lane] { OptionKind::Call } else { OptionKind::Put },
         }
     }
 }

@@ -3,8 +3,8 @@
 //! Exists so that one answer, with one set of reasons, is used for bids, mids and asks. The solver
 //! is `implied-vol` (P. Jaeckel, "Let's Be Rational", Wilmott 2015, hybrid variant), accurate to
 //! about twice the attainable accuracy. Time values are formed here, on the out-of-the-money side.
-//! It calls the standard library's `exp` and `ln`: unlike `black`, its last bits follow the platform.
-//! De-Americanising and discounting are left to the caller.
+//! It calls the standard library's `exp` and `ln`: unlike `black`, its last bits follow the
+//! platform. De-Americanising and discounting are left to the caller.
 
 use crate::black::{OptionKind, PricingError, log_moneyness};
 use implied_vol::{DefaultSpecialFn, ImpliedBlackVolatilityNormalised};
@@ -82,11 +82,7 @@ pub fn implied_vol(
         return Err(NoVol::AboveCap);
     }
     let time_value = undiscounted_price - intrinsic;
-    let rounding = if intrinsic > 0.0 {
-        ROUNDING_OF_PRICE * undiscounted_price
-    } else {
-        0.0
-    };
+    let rounding = if intrinsic > 0.0 { ROUNDING_OF_PRICE * undiscounted_price } else { 0.0 };
     if time_value <= rounding {
         return Err(NoVol::BelowIntrinsic);
     }
@@ -97,11 +93,7 @@ pub fn implied_vol(
     let moneyness = -log_moneyness(forward, strike).abs();
     let total_vol = total_vol_of_normalised_price(moneyness, normalised_price)?;
     let vol = total_vol / years.sqrt();
-    if vol.is_normal() {
-        Ok(vol)
-    } else {
-        Err(NoVol::BelowIntrinsic)
-    }
+    if vol.is_normal() { Ok(vol) } else { Err(NoVol::BelowIntrinsic) }
 }
 
 /// Total vol (vol * sqrt(years)) of the time value over sqrt(forward * strike), at log-moneyness
@@ -137,19 +129,11 @@ pub fn implied_vols(
         ("vols", vols.len()),
     ] {
         if found != expected {
-            return Err(PricingError::LengthMismatch {
-                column,
-                expected,
-                found,
-            });
+            return Err(PricingError::LengthMismatch { column, expected, found });
         }
     }
     for (lane, vol) in vols.iter_mut().enumerate() {
-        let kind = if inputs.is_call[lane] {
-            OptionKind::Call
-        } else {
-            OptionKind::Put
-        };
+        let kind = if inputs.is_call[lane] { OptionKind::Call } else { OptionKind::Put };
         *vol = implied_vol(
             inputs.undiscounted_price[lane],
             inputs.forward[lane],
@@ -199,11 +183,7 @@ mod tests {
         let mut vols = [Ok(0.5), Ok(0.5)];
         assert_eq!(
             implied_vols(&inputs, &mut vols),
-            Err(PricingError::LengthMismatch {
-                column: "forward",
-                expected: 2,
-                found: 1
-            })
+            Err(PricingError::LengthMismatch { column: "forward", expected: 2, found: 1 })
         );
         assert_eq!(vols, [Ok(0.5), Ok(0.5)]);
     }

@@ -2,8 +2,8 @@
 //!
 //! European parity says call - put = discount * (forward - strike) at every strike: a straight line
 //! in the strike. It is fitted by weighted least squares, weights 1 / spread^2, started from the
-//! median of pairwise slopes (Theil 1950, Sen 1968) near the money and made resistant to outliers by
-//! Tukey's biweight (Beaton and Tukey 1974). Where the slope is too uncertain to name a discount
+//! median of pairwise slopes (Theil 1950, Sen 1968) near the money and made resistant to outliers
+//! by Tukey's biweight (Beaton and Tukey 1974). Where the slope is too uncertain to name a discount
 //! factor, the caller's rate is taken and only the forward is fitted.
 //!
 //! American pairs obey parity only as two inequalities; taking out the exercise premium first, or
@@ -61,13 +61,7 @@ pub struct ParitySettings {
 impl ParitySettings {
     /// Settings for an expiry with a guessed rate, good to one point, five pairs asked for.
     pub fn with_rate_guess(years: f64, rate_guess: f64) -> Self {
-        Self {
-            years,
-            rate_guess,
-            rate_guess_error: 0.01,
-            max_log_moneyness: 0.5,
-            min_pairs: 5,
-        }
+        Self { years, rate_guess, rate_guess_error: 0.01, max_log_moneyness: 0.5, min_pairs: 5 }
     }
 }
 
@@ -161,11 +155,7 @@ pub fn fit_parity(
     let mut pairs = usable_pairs(inputs)?;
     let needed = settings.min_pairs.max(1);
     let enough = |found| {
-        if found < needed {
-            Err(NoFit::TooFewPairs { needed, found })
-        } else {
-            Ok(())
-        }
+        if found < needed { Err(NoFit::TooFewPairs { needed, found }) } else { Ok(()) }
     };
     enough(pairs.len())?;
     let rough = rough_forward(&pairs, guess);
@@ -185,10 +175,7 @@ pub fn fit_parity(
     {
         return Ok(fit);
     }
-    let start = Line {
-        forward: rough_forward(&pairs, guess),
-        discount: guess,
-    };
+    let start = Line { forward: rough_forward(&pairs, guess), discount: guess };
     let fit = reweighted(&pairs, start, Some(guess_error), needed).ok_or(NoFit::Inconsistent)?;
     Ok(fit)
 }
@@ -200,21 +187,12 @@ fn guessed_discount(settings: &ParitySettings) -> Result<f64, NoFit> {
         && settings.rate_guess_error.is_finite()
         && settings.max_log_moneyness > 0.0
         && discount.is_normal();
-    if usable {
-        Ok(discount)
-    } else {
-        Err(NoFit::BadSettings)
-    }
+    if usable { Ok(discount) } else { Err(NoFit::BadSettings) }
 }
 
 fn usable_pairs(inputs: &ParityInputs<'_>) -> Result<Vec<Pair>, NoFit> {
     let lanes = inputs.strike.len();
-    let columns = [
-        inputs.call_bid,
-        inputs.call_ask,
-        inputs.put_bid,
-        inputs.put_ask,
-    ];
+    let columns = [inputs.call_bid, inputs.call_ask, inputs.put_bid, inputs.put_ask];
     if columns.iter().any(|column| column.len() != lanes) {
         return Err(NoFit::LengthMismatch);
     }
@@ -238,10 +216,8 @@ fn usable_pairs(inputs: &ParityInputs<'_>) -> Result<Vec<Pair>, NoFit> {
 
 /// Median of the forwards that each pair implies under the guessed discount.
 fn rough_forward(pairs: &[Pair], discount: f64) -> f64 {
-    let mut forwards: Vec<f64> = pairs
-        .iter()
-        .map(|pair| pair.strike + pair.difference / discount)
-        .collect();
+    let mut forwards: Vec<f64> =
+        pairs.iter().map(|pair| pair.strike + pair.difference / discount).collect();
     median(&mut forwards)
 }
 
@@ -264,9 +240,7 @@ fn floor_deviations(pairs: &mut [Pair]) {
 fn theil_sen_line(pairs: &mut [Pair], rough: f64) -> Option<Line> {
     pairs.sort_unstable_by(|a, b| {
         let distance = |pair: &Pair| (pair.strike - rough).abs();
-        distance(a)
-            .total_cmp(&distance(b))
-            .then(a.strike.total_cmp(&b.strike))
+        distance(a).total_cmp(&distance(b)).then(a.strike.total_cmp(&b.strike))
     });
     let near = &pairs[..pairs.len().min(START_PAIRS)];
     let mut slopes = Vec::with_capacity(near.len() * near.len() / 2);
@@ -282,10 +256,8 @@ fn theil_sen_line(pairs: &mut [Pair], rough: f64) -> Option<Line> {
         return None;
     }
     let discount = median(&mut slopes);
-    (discount.is_finite() && discount > 0.0).then(|| Line {
-        forward: rough_forward(near, discount),
-        discount,
-    })
+    (discount.is_finite() && discount > 0.0)
+        .then(|| Line { forward: rough_forward(near, discount), discount })
 }
 
 /// Biweight fit from `start`; with `fixed_error` the discount stays and only the forward moves.
@@ -306,10 +278,7 @@ fn reweighted(
             Some(_) => line.discount,
             None => -moments.cross / moments.strike_square,
         };
-        let next = Line {
-            forward: moments.strike + moments.difference / discount,
-            discount,
-        };
+        let next = Line { forward: moments.strike + moments.difference / discount, discount };
         if !(next.discount > 0.0 && next.forward > 0.0 && next.forward.is_finite()) {
             return None;
         }
@@ -368,11 +337,7 @@ fn reweighted(
 /// Robust scale of the residuals in their own deviations: 1.4826 * median |r|, at least one.
 fn residual_scale(pairs: &[Pair], line: Line, sizes: &mut Vec<f64>) -> f64 {
     sizes.clear();
-    sizes.extend(
-        pairs
-            .iter()
-            .map(|pair| (line.residual(pair) / pair.deviation).abs()),
-    );
+    sizes.extend(pairs.iter().map(|pair| (line.residual(pair) / pair.deviation).abs()));
     (1.4826 * median(sizes)).max(1.0)
 }
 
@@ -405,13 +370,7 @@ fn moments(pairs: &[Pair], line: Line, scale: f64) -> Option<Moments> {
         strike_square += own * offset * offset;
         cross += own * offset * (pair.difference - difference);
     }
-    Some(Moments {
-        weight,
-        strike,
-        difference,
-        strike_square,
-        cross,
-    })
+    Some(Moments { weight, strike, difference, strike_square, cross })
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! Fair vol of each quote of one expiry, judged by the other quotes.
 //!
-//! Exists for the collar: a quote must not vouch for itself. Vols are smoothed over log-moneyness by
-//! weighted ridge regression on a quadratic plus truncated cubics at four knots; leaving one quote
-//! out follows exactly from the hat matrix (Allen 1974; Golub, Heath and Wahba 1979), so a whole
-//! expiry costs one fit. Everything that shapes the model (knots, weights, penalty) depends on
-//! strikes and stated errors only, never on vols: changing a quote can't change its own fair value.
+//! Exists for the collar: a quote must not vouch for itself. Vols are smoothed over log-moneyness
+//! by weighted ridge regression on a quadratic plus truncated cubics at four knots; leaving one
+//! quote out follows exactly from the hat matrix (Allen 1974; Golub, Heath and Wahba 1979), so a
+//! whole expiry costs one fit. Everything that shapes the model (knots, weights, penalty) depends
+//! on strikes and stated errors only, never on vols: changing a quote can't change its own fair
+//! value.
 //!
-//! It is a smoother, not a surface: no-arbitrage and other expiries are left to the surface to come,
-//! dropping quotes that are known to be bad to the caller.
+//! It is a smoother, not a surface: no-arbitrage and other expiries are left to the surface to
+//! come, dropping quotes that are known to be bad to the caller.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -129,11 +130,7 @@ impl Smile {
         }
         let mut right = [0.0; TERMS];
         // Basis vectors are kept: they are needed again for residuals and leverages.
-        let bases: Vec<Vector> = inputs
-            .log_moneyness
-            .iter()
-            .map(|&k| smile.basis(k))
-            .collect();
+        let bases: Vec<Vector> = inputs.log_moneyness.iter().map(|&k| smile.basis(k)).collect();
         for (lane, basis) in bases.iter().enumerate() {
             let weight = inputs.vol_error[lane].powi(-2);
             for row in 0..TERMS {
@@ -145,24 +142,15 @@ impl Smile {
         }
         smile.factor = cholesky(&normal).ok_or(NoSmile::NotDetermined)?;
         smile.coefficients = backward(&smile.factor, &forward(&smile.factor, &right));
-        smile.squares = smile
-            .coefficients
-            .iter()
-            .zip(precision)
-            .map(|(value, own)| own * value * value)
-            .sum();
+        smile.squares =
+            smile.coefficients.iter().zip(precision).map(|(value, own)| own * value * value).sum();
         for (lane, basis) in bases.iter().enumerate() {
             let weight = inputs.vol_error[lane].powi(-2);
             let residual = inputs.vol[lane] - dot(&smile.coefficients, basis);
             let leverage = weight * smile.unit_variance(basis);
             smile.squares += weight * residual * residual;
             smile.spent += leverage;
-            smile.quotes.push(Judged {
-                vol: inputs.vol[lane],
-                weight,
-                residual,
-                leverage,
-            });
+            smile.quotes.push(Judged { vol: inputs.vol[lane], weight, residual, leverage });
         }
         Ok(smile)
     }
@@ -174,18 +162,15 @@ impl Smile {
 
     /// The vol that all quotes but `index` give at its strike, exactly as if fitted without it.
     pub fn fair_vol_without(&self, index: usize) -> Result<FairVol, NoSmile> {
-        let quote = self
-            .quotes
-            .get(index)
-            .ok_or(NoSmile::NoSuchQuote { index })?;
+        let quote = self.quotes.get(index).ok_or(NoSmile::NoSuchQuote { index })?;
         if quote.leverage > MAX_LEVERAGE {
             return Err(NoSmile::NotDetermined);
         }
         let kept = 1.0 - quote.leverage;
         let left_out = quote.residual / kept;
         let squares = self.squares - quote.weight * quote.residual * left_out;
-        // Trace of the hat matrix without the quote is below the one with it; using the latter, less
-        // the quote's own share, keeps the error on the careful side.
+        // Trace of the hat matrix without the quote is below the one with it; using the latter,
+        // less the quote's own share, keeps the error on the careful side.
         let freedom = (self.quotes.len() - 1) as f64 - (self.spent - quote.leverage);
         let unit_variance = quote.leverage / (quote.weight * kept);
         fair_vol(quote.vol - left_out, unit_variance, squares, freedom)
@@ -226,10 +211,7 @@ fn fair_vol(vol: f64, unit_variance: f64, squares: f64, freedom: f64) -> Result<
     let scale = (squares / freedom.max(1.0)).max(1.0);
     let standard_error = (scale * unit_variance).sqrt();
     if vol > 0.0 && vol.is_finite() && standard_error.is_finite() {
-        Ok(FairVol {
-            vol,
-            standard_error,
-        })
+        Ok(FairVol { vol, standard_error })
     } else {
         Err(NoSmile::NotDetermined)
     }
@@ -244,10 +226,7 @@ fn check(inputs: &SmileInputs<'_>, roughness: f64) -> Result<(), NoSmile> {
         return Err(NoSmile::BadRoughness);
     }
     if found < MIN_QUOTES {
-        return Err(NoSmile::TooFewQuotes {
-            needed: MIN_QUOTES,
-            found,
-        });
+        return Err(NoSmile::TooFewQuotes { needed: MIN_QUOTES, found });
     }
     let positive = |value: f64| value.is_finite() && value > 0.0;
     let good = |lane: usize| {
@@ -288,9 +267,8 @@ fn cholesky(matrix: &Matrix) -> Option<Matrix> {
     let mut factor = [[0.0; TERMS]; TERMS];
     for row in 0..TERMS {
         for column in 0..=row {
-            let done: f64 = (0..column)
-                .map(|inner| factor[row][inner] * factor[column][inner])
-                .sum();
+            let done: f64 =
+                (0..column).map(|inner| factor[row][inner] * factor[column][inner]).sum();
             let rest = matrix[row][column] - done;
             if row > column {
                 factor[row][column] = rest / factor[column][column];
@@ -308,9 +286,7 @@ fn cholesky(matrix: &Matrix) -> Option<Matrix> {
 fn forward(factor: &Matrix, right: &Vector) -> Vector {
     let mut solution = [0.0; TERMS];
     for row in 0..TERMS {
-        let done: f64 = (0..row)
-            .map(|inner| factor[row][inner] * solution[inner])
-            .sum();
+        let done: f64 = (0..row).map(|inner| factor[row][inner] * solution[inner]).sum();
         solution[row] = (right[row] - done) / factor[row][row];
     }
     solution
@@ -320,9 +296,7 @@ fn forward(factor: &Matrix, right: &Vector) -> Vector {
 fn backward(factor: &Matrix, right: &Vector) -> Vector {
     let mut solution = [0.0; TERMS];
     for row in (0..TERMS).rev() {
-        let done: f64 = (row + 1..TERMS)
-            .map(|inner| factor[inner][row] * solution[inner])
-            .sum();
+        let done: f64 = (row + 1..TERMS).map(|inner| factor[inner][row] * solution[inner]).sum();
         solution[row] = (right[row] - done) / factor[row][row];
     }
     solution

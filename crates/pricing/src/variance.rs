@@ -36,10 +36,7 @@ pub enum NoVariance {
 }
 
 fn check_prices(prices: &[f64]) -> Result<(), NoVariance> {
-    match prices
-        .iter()
-        .position(|price| !(price.is_finite() && *price > 0.0))
-    {
+    match prices.iter().position(|price| !(price.is_finite() && *price > 0.0)) {
         Some(index) => Err(NoVariance::BadPrice { index }),
         None => Ok(()),
     }
@@ -58,10 +55,7 @@ pub fn close_to_close_vol(closes: &[f64], periods_per_year: f64) -> Result<f64, 
     check_periods(periods_per_year)?;
     check_prices(closes)?;
     if closes.len() < 3 {
-        return Err(NoVariance::TooFew {
-            needed: 3,
-            found: closes.len(),
-        });
+        return Err(NoVariance::TooFew { needed: 3, found: closes.len() });
     }
     let count = (closes.len() - 1) as f64;
     let returns = || closes.windows(2).map(|pair| libm::log(pair[1] / pair[0]));
@@ -70,8 +64,9 @@ pub fn close_to_close_vol(closes: &[f64], periods_per_year: f64) -> Result<f64, 
     Ok((squares / (count - 1.0) * periods_per_year).sqrt())
 }
 
-/// Parkinson's range estimator, annualised: variance = mean(ln(high / low)^2) / (4 ln 2). About five
-/// times as efficient as close to close without gaps; it does not see overnight moves. Needs one.
+/// Parkinson's range estimator, annualised: variance = mean(ln(high / low)^2) / (4 ln 2). About
+/// five times as efficient as close to close without gaps; it does not see overnight moves. Needs
+/// one.
 pub fn parkinson_vol(
     highs: &[f64],
     lows: &[f64],
@@ -81,15 +76,10 @@ pub fn parkinson_vol(
     check_prices(highs)?;
     check_prices(lows)?;
     if highs.len() != lows.len() {
-        return Err(NoVariance::BadRange {
-            index: highs.len().min(lows.len()),
-        });
+        return Err(NoVariance::BadRange { index: highs.len().min(lows.len()) });
     }
     if highs.is_empty() {
-        return Err(NoVariance::TooFew {
-            needed: 1,
-            found: 0,
-        });
+        return Err(NoVariance::TooFew { needed: 1, found: 0 });
     }
     if let Some(index) = highs.iter().zip(lows).position(|(high, low)| high < low) {
         return Err(NoVariance::BadRange { index });
@@ -116,10 +106,7 @@ pub fn ewma_vol(closes: &[f64], decay: f64, periods_per_year: f64) -> Result<f64
     }
     check_prices(closes)?;
     if closes.len() < 2 {
-        return Err(NoVariance::TooFew {
-            needed: 2,
-            found: closes.len(),
-        });
+        return Err(NoVariance::TooFew { needed: 2, found: closes.len() });
     }
     let (mut squares, mut weights) = (0.0, 0.0);
     for pair in closes.windows(2) {
@@ -166,10 +153,7 @@ mod tests {
         );
         assert_eq!(
             close_to_close_vol(&[1.0, 2.0], 252.0),
-            Err(NoVariance::TooFew {
-                needed: 3,
-                found: 2
-            })
+            Err(NoVariance::TooFew { needed: 3, found: 2 })
         );
         assert_eq!(
             parkinson_vol(&[2.0, 1.0], &[1.0, 2.0], 252.0),
@@ -179,27 +163,9 @@ mod tests {
             parkinson_vol(&[2.0], &[1.0, 2.0], 252.0),
             Err(NoVariance::BadRange { index: 1 })
         );
-        assert_eq!(
-            parkinson_vol(&[], &[], 252.0),
-            Err(NoVariance::TooFew {
-                needed: 1,
-                found: 0
-            })
-        );
-        assert_eq!(
-            ewma_vol(&[1.0, 2.0], 1.0, 252.0),
-            Err(NoVariance::BadParameter)
-        );
-        assert_eq!(
-            ewma_vol(&[1.0, 2.0], 0.9, 0.0),
-            Err(NoVariance::BadParameter)
-        );
-        assert_eq!(
-            ewma_vol(&[1.0], 0.9, 1.0),
-            Err(NoVariance::TooFew {
-                needed: 2,
-                found: 1
-            })
-        );
+        assert_eq!(parkinson_vol(&[], &[], 252.0), Err(NoVariance::TooFew { needed: 1, found: 0 }));
+        assert_eq!(ewma_vol(&[1.0, 2.0], 1.0, 252.0), Err(NoVariance::BadParameter));
+        assert_eq!(ewma_vol(&[1.0, 2.0], 0.9, 0.0), Err(NoVariance::BadParameter));
+        assert_eq!(ewma_vol(&[1.0], 0.9, 1.0), Err(NoVariance::TooFew { needed: 2, found: 1 }));
     }
 }

@@ -20,14 +20,13 @@ prop_compose! {
         discount in 0.8..1.02f64,
         kind in kind(),
     ) -> ForwardContract {
-        ForwardContract { forward, strike: forward * log_moneyness.exp(), years, vol, discount, kind }
+        let strike = forward * log_moneyness.exp();
+        ForwardContract { forward, strike, years, vol, discount, kind }
     }
 }
 
 fn greeks(contract: &ForwardContract) -> ForwardGreeks {
-    contract
-        .price_and_greeks()
-        .expect("the strategy makes priceable contracts")
+    contract.price_and_greeks().expect("the strategy makes priceable contracts")
 }
 
 fn price(contract: &ForwardContract) -> f64 {
@@ -142,7 +141,8 @@ proptest! {
         let bumped = |rate: f64| value(SpotContract { rate, ..of }).price;
         let nudge = 1e-4 * total_vol / of.years.max(0.1);
         let rho = (bumped(rate + nudge) - bumped(rate - nudge)) / (2.0 * nudge);
-        prop_assert!((rho - analytic.rho).abs() < 1e-5 * of.spot.max(of.strike) * of.years.max(0.1));
+        let scale = of.spot.max(of.strike) * of.years.max(0.1);
+        prop_assert!((rho - analytic.rho).abs() < 1e-5 * scale);
     }
 
     #[test]
@@ -240,67 +240,31 @@ fn garbage_is_refused_by_name() {
     };
     let refusal = |of: ForwardContract| of.price_and_greeks().unwrap_err();
     assert_eq!(
-        refusal(ForwardContract {
-            forward: f64::NAN,
-            ..good
-        }),
-        Refusal::NotFinite {
-            input: Input::Forward
-        }
+        refusal(ForwardContract { forward: f64::NAN, ..good }),
+        Refusal::NotFinite { input: Input::Forward }
     );
     assert_eq!(
-        refusal(ForwardContract {
-            vol: f64::INFINITY,
-            ..good
-        }),
+        refusal(ForwardContract { vol: f64::INFINITY, ..good }),
         Refusal::NotFinite { input: Input::Vol }
     );
     assert_eq!(
-        refusal(ForwardContract {
-            strike: 0.0,
-            ..good
-        }),
-        Refusal::NotPositive {
-            input: Input::Strike
-        }
+        refusal(ForwardContract { strike: 0.0, ..good }),
+        Refusal::NotPositive { input: Input::Strike }
     );
     assert_eq!(
-        refusal(ForwardContract {
-            discount: -1.0,
-            ..good
-        }),
-        Refusal::NotPositive {
-            input: Input::Discount
-        }
+        refusal(ForwardContract { discount: -1.0, ..good }),
+        Refusal::NotPositive { input: Input::Discount }
     );
-    assert_eq!(
-        refusal(ForwardContract { vol: -0.1, ..good }),
-        Refusal::NegativeVol
-    );
-    assert_eq!(
-        refusal(ForwardContract {
-            years: -0.1,
-            ..good
-        }),
-        Refusal::NegativeYears
-    );
+    assert_eq!(refusal(ForwardContract { vol: -0.1, ..good }), Refusal::NegativeVol);
+    assert_eq!(refusal(ForwardContract { years: -0.1, ..good }), Refusal::NegativeYears);
     assert_eq!(
         refusal(ForwardContract { years: 0.0, ..good }),
         Refusal::Expired { intrinsic: 5.0 }
     );
-    let at_the_kink = ForwardContract {
-        vol: 0.0,
-        strike: 100.0,
-        ..good
-    };
+    let at_the_kink = ForwardContract { vol: 0.0, strike: 100.0, ..good };
     assert_eq!(refusal(at_the_kink), Refusal::NotRepresentable);
-    let certain = ForwardContract { vol: 0.0, ..good }
-        .price_and_greeks()
-        .unwrap();
-    assert_eq!(
-        (certain.price, certain.delta, certain.gamma),
-        (0.99 * 5.0, 0.99, 0.0)
-    );
+    let certain = ForwardContract { vol: 0.0, ..good }.price_and_greeks().unwrap();
+    assert_eq!((certain.price, certain.delta, certain.gamma), (0.99 * 5.0, 0.99, 0.0));
 }
 
 #[test]
@@ -317,26 +281,11 @@ fn a_batch_keeps_refusals_in_their_lanes() {
     out.fill(&inputs).unwrap();
     assert!(out.price[0] > 7.9 && out.refusal[0].is_none());
     assert!(out.price[1].is_nan());
-    assert_eq!(
-        out.refusal[1],
-        Some(Refusal::NotFinite {
-            input: Input::Forward
-        })
-    );
-    assert_eq!(
-        (out.price[2], out.refusal[2]),
-        (3.0, Some(Refusal::Expired { intrinsic: 3.0 }))
-    );
+    assert_eq!(out.refusal[1], Some(Refusal::NotFinite { input: Input::Forward }));
+    assert_eq!((out.price[2], out.refusal[2]), (3.0, Some(Refusal::Expired { intrinsic: 3.0 })));
     assert!(out.delta[2].is_nan());
-    let short = EuropeanInputs {
-        vol: &[0.2],
-        ..inputs
-    };
-    let mismatch = PricingError::LengthMismatch {
-        column: "vol",
-        expected: 3,
-        found: 1,
-    };
+    let short = EuropeanInputs { vol: &[0.2], ..inputs };
+    let mismatch = PricingError::LengthMismatch { column: "vol", expected: 3, found: 1 };
     assert_eq!(out.fill(&short), Err(mismatch));
 }
 
@@ -351,9 +300,6 @@ fn bid_mid_and_ask_go_through_one_batch() {
     };
     let mut vols = [Err(NoVol::Expired); 4];
     implied_vols(&inputs, &mut vols).unwrap();
-    assert_eq!(
-        (vols[0], vols[3]),
-        (Err(NoVol::NoPrice), Err(NoVol::AboveCap))
-    );
+    assert_eq!((vols[0], vols[3]), (Err(NoVol::NoPrice), Err(NoVol::AboveCap)));
     assert!(vols[1].unwrap() < vols[2].unwrap());
 }

@@ -148,7 +148,11 @@ pub fn view() -> MarketView {
             ((FUTURE, first), Arc::new(chain(near, first, FIRST_END))),
             ((FUTURE, second), Arc::new(chain(vec![line(LATE_CALL)], second, SECOND_END))),
         ]),
-        regime: RegimeView { realised_vol: Some(0.2), implied_vol: Some(0.3), fresh_share: Some(0.95) },
+        regime: RegimeView {
+            realised_vol: Some(0.2),
+            implied_vol: Some(0.3),
+            fresh_share: Some(0.95),
+        },
     }
 }
 

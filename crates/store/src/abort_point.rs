@@ -1,4 +1,5 @@
-//! Named points at which a test may end the process, always compiled in: what is tested is what ships.
+//! Named points at which a test may end the process, always compiled in: what is tested is what
+//! ships.
 //!
 //! Unwatched, a point costs one relaxed load. What happens at a point is the watcher's business.
 

@@ -58,9 +58,7 @@ impl Chain {
 
 impl fmt::Display for Chain {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .iter()
-            .try_for_each(|byte| write!(formatter, "{byte:02x}"))
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
     }
 }
 
@@ -92,14 +90,9 @@ impl WriterTag {
     /// If the name is empty or longer than [`ROLE_BYTES_MAX`].
     pub fn new(role: &str, generation: u32) -> Result<WriterTag, TagError> {
         if role.is_empty() || role.len() > ROLE_BYTES_MAX {
-            return Err(TagError {
-                role: role.to_owned(),
-            });
+            return Err(TagError { role: role.to_owned() });
         }
-        Ok(WriterTag {
-            role: role.to_owned(),
-            generation,
-        })
+        Ok(WriterTag { role: role.to_owned(), generation })
     }
 
     /// The name of the role.
@@ -173,11 +166,7 @@ pub(crate) fn encode(place: &Place<'_>, record: &NewRecord, out: &mut Vec<u8>) -
     let payload_bytes = record.payload.len() as u32;
     out.extend_from_slice(&MAGIC);
     out.push(FORMAT);
-    out.push(if record.checkpoint {
-        FLAG_CHECKPOINT
-    } else {
-        0
-    });
+    out.push(if record.checkpoint { FLAG_CHECKPOINT } else { 0 });
     out.extend_from_slice(&record.kind.to_le_bytes());
     out.extend_from_slice(&record.schema_version.to_le_bytes());
     out.push(role_bytes);
@@ -217,17 +206,13 @@ pub(crate) struct Decoded {
 
 /// Reads the record at the start of `bytes`.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, NotARecord> {
-    let head = bytes
-        .get(..ENVELOPE_BYTES)
-        .ok_or(NotARecord::Damaged("record is cut short"))?;
+    let head = bytes.get(..ENVELOPE_BYTES).ok_or(NotARecord::Damaged("record is cut short"))?;
     if head[..4] != MAGIC {
         return Err(NotARecord::Damaged("no record begins here"));
     }
     let role_end = ENVELOPE_BYTES + usize::from(head[10]);
     let end = role_end.saturating_add(le_u32(head, 12) as usize);
-    let whole = bytes
-        .get(..end)
-        .ok_or(NotARecord::Damaged("record is cut short"))?;
+    let whole = bytes.get(..end).ok_or(NotARecord::Damaged("record is cut short"))?;
     let mut crc = crc32fast::Hasher::new();
     crc.update(&whole[..56]);
     crc.update(&whole[ENVELOPE_BYTES..]);
@@ -262,9 +247,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, NotARecord> {
 
 fn chain_of(record: &[u8]) -> Chain {
     let mut chain = Chain::ORIGIN;
-    chain
-        .0
-        .copy_from_slice(&blake3::hash(record).as_bytes()[..16]);
+    chain.0.copy_from_slice(&blake3::hash(record).as_bytes()[..16]);
     chain
 }
 
@@ -287,28 +270,14 @@ mod tests {
     fn sample() -> (WriterTag, NewRecord) {
         let tag = WriterTag::new("desk", 3).unwrap();
         let payload = b"payload".to_vec();
-        (
-            tag,
-            NewRecord {
-                kind: 0x0102,
-                schema_version: 5,
-                checkpoint: true,
-                payload,
-            },
-        )
+        (tag, NewRecord { kind: 0x0102, schema_version: 5, checkpoint: true, payload })
     }
 
     fn encoded() -> (Vec<u8>, Chain) {
         let (tag, record) = sample();
         let mut bytes = Vec::new();
         let previous = Chain([0xaa; 16]);
-        let place = Place {
-            seq: Seq(7),
-            epoch: 2,
-            tag: &tag,
-            time_ns: -1,
-            previous,
-        };
+        let place = Place { seq: Seq(7), epoch: 2, tag: &tag, time_ns: -1, previous };
         let chain = encode(&place, &record, &mut bytes);
         (bytes, chain)
     }
@@ -333,19 +302,10 @@ mod tests {
         assert_eq!(decoded.bytes, bytes.len());
         assert_eq!(decoded.previous, Chain([0xaa; 16]));
         let record = decoded.record;
-        assert_eq!(
-            (record.seq, record.kind, record.schema_version),
-            (Seq(7), 0x0102, 5)
-        );
-        assert_eq!(
-            (record.epoch, record.generation, record.time_ns),
-            (2, 3, -1)
-        );
+        assert_eq!((record.seq, record.kind, record.schema_version), (Seq(7), 0x0102, 5));
+        assert_eq!((record.epoch, record.generation, record.time_ns), (2, 3, -1));
         assert_eq!((record.role.as_str(), record.checkpoint), ("desk", true));
-        assert_eq!(
-            (record.payload.as_slice(), record.chain),
-            (b"payload".as_slice(), chain)
-        );
+        assert_eq!((record.payload.as_slice(), record.chain), (b"payload".as_slice(), chain));
     }
 
     #[test]
@@ -354,10 +314,7 @@ mod tests {
         for place in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[place / 8] ^= 1 << (place % 8);
-            assert!(
-                matches!(decode(&flipped), Err(NotARecord::Damaged(_))),
-                "bit {place}"
-            );
+            assert!(matches!(decode(&flipped), Err(NotARecord::Damaged(_))), "bit {place}");
         }
     }
 

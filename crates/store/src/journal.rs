@@ -112,19 +112,13 @@ pub enum JournalError {
 }
 
 pub(crate) fn io_error(operation: &'static str, file: &str, source: io::Error) -> JournalError {
-    JournalError::Io {
-        operation,
-        file: file.to_owned(),
-        source,
-    }
+    JournalError::Io { operation, file: file.to_owned(), source }
 }
 
 /// An error of a call that allocates space: a full disk is no failure of the disk.
 pub(crate) fn space_error(operation: &'static str, file: &str, source: io::Error) -> JournalError {
     if source.kind() == io::ErrorKind::StorageFull {
-        return JournalError::StorageFull {
-            file: file.to_owned(),
-        };
+        return JournalError::StorageFull { file: file.to_owned() };
     }
     io_error(operation, file, source)
 }
@@ -189,16 +183,8 @@ pub struct TornTail {
 
 impl std::fmt::Display for TornTail {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let TornTail {
-            file,
-            offset,
-            seq,
-            bytes,
-        } = self;
-        write!(
-            formatter,
-            "torn tail in {file} at offset {offset}: {bytes} bytes from seq {seq} on"
-        )
+        let TornTail { file, offset, seq, bytes } = self;
+        write!(formatter, "torn tail in {file} at offset {offset}: {bytes} bytes from seq {seq} on")
     }
 }
 
@@ -245,10 +231,7 @@ pub struct OpenedJournal {
 
 impl std::fmt::Debug for OpenedJournal {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("OpenedJournal")
-            .field("recovery", &self.recovery)
-            .finish()
+        formatter.debug_struct("OpenedJournal").field("recovery", &self.recovery).finish()
     }
 }
 
@@ -282,19 +265,9 @@ pub fn open(disk: Arc<dyn Disk>, options: JournalOptions) -> Result<OpenedJourna
     };
     let torn_bytes = recovery.torn.as_ref().map_or(0, |torn| torn.bytes);
     let opened_at_ns = options.opened_at_ns;
-    let mut writer = JournalWriter::new(
-        disk,
-        options,
-        handle.clone(),
-        found.tail,
-        found.chain,
-        epoch,
-    );
+    let mut writer =
+        JournalWriter::new(disk, options, handle.clone(), found.tail, found.chain, epoch);
     let start = EpochStart { epoch, torn_bytes };
     recovery.epoch_seq = writer.write_epoch_start(&start, opened_at_ns)?;
-    Ok(OpenedJournal {
-        writer,
-        handle,
-        recovery,
-    })
+    Ok(OpenedJournal { writer, handle, recovery })
 }

@@ -25,13 +25,7 @@ pub struct JournalReader {
 /// reads to the end of a journal at rest; a torn tail is then its last item, as an error.
 pub fn read_from(disk: Arc<dyn Disk>, from: Seq, up_to: Option<Seq>) -> JournalReader {
     let from = from.max(Seq(1));
-    JournalReader {
-        disk,
-        from,
-        up_to,
-        scan: None,
-        failed: false,
-    }
+    JournalReader { disk, from, up_to, scan: None, failed: false }
 }
 
 impl JournalReader {
@@ -50,10 +44,7 @@ impl JournalReader {
     }
 
     fn is_past_bound(&self) -> bool {
-        let next = self
-            .scan
-            .as_ref()
-            .map_or(self.from, |scan| scan.expected.max(self.from));
+        let next = self.scan.as_ref().map_or(self.from, |scan| scan.expected.max(self.from));
         self.up_to.is_some_and(|bound| next > bound)
     }
 
@@ -101,12 +92,7 @@ impl JournalReader {
             Some(scan) => scan.corrupt(why),
             None => {
                 let file = segment_file(1);
-                JournalError::Corrupt {
-                    file,
-                    offset: 0,
-                    seq: self.from,
-                    why,
-                }
+                JournalError::Corrupt { file, offset: 0, seq: self.from, why }
             }
         })
     }
@@ -136,10 +122,7 @@ fn find_segment(disk: &dyn Disk, from: Seq) -> Result<Option<SegmentHeader>, Jou
         };
         if header.first_seq > from {
             if found.is_none() {
-                return Err(JournalError::NotKept {
-                    asked: from,
-                    first: header.first_seq,
-                });
+                return Err(JournalError::NotKept { asked: from, first: header.first_seq });
             }
             break;
         }
@@ -151,16 +134,12 @@ fn find_segment(disk: &dyn Disk, from: Seq) -> Result<Option<SegmentHeader>, Jou
 /// The header of a segment in use; `None` if it is blank or damaged, which shows when it is needed.
 fn read_header(disk: &dyn Disk, index: u32) -> Result<Option<SegmentHeader>, JournalError> {
     let read = SegmentHeader::read(disk, index);
-    Ok(read
-        .map_err(|error| io_error("read", &segment_file(index), error))?
-        .ok())
+    Ok(read.map_err(|error| io_error("read", &segment_file(index), error))?.ok())
 }
 
 fn load(disk: &dyn Disk, header: SegmentHeader) -> Result<SegmentScan, JournalError> {
     let file = segment_file(header.index);
-    let bytes = disk
-        .read(&file)
-        .map_err(|error| io_error("read", &file, error))?;
+    let bytes = disk.read(&file).map_err(|error| io_error("read", &file, error))?;
     Ok(SegmentScan::new(header, bytes))
 }
 
@@ -170,10 +149,7 @@ fn next_segment(
 ) -> Result<Option<SegmentScan>, JournalError> {
     let index = sealed.header.index + 1;
     let file = segment_file(index);
-    if !disk
-        .exists(&file)
-        .map_err(|error| io_error("find", &file, error))?
-    {
+    if !disk.exists(&file).map_err(|error| io_error("find", &file, error))? {
         return Err(sealed.corrupt("the segment is sealed and the next one is missing"));
     }
     let Some(header) = read_header(disk, index)? else {

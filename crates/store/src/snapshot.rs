@@ -175,10 +175,7 @@ pub trait SnapshotStore: Send {
                     break;
                 }
                 Err(error) => {
-                    latest.damaged.push(DamagedSnapshot {
-                        seq: head.seq,
-                        why: error.to_string(),
-                    });
+                    latest.damaged.push(DamagedSnapshot { seq: head.seq, why: error.to_string() });
                 }
             }
         }

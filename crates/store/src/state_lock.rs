@@ -45,10 +45,7 @@ impl StateLock {
     /// [`LockError::Held`] if another opener, also one in this process, has it.
     pub fn take(state_dir: &Path) -> Result<StateLock, LockError> {
         let path = state_dir.join("lock");
-        let failed = |source: io::Error| LockError::Io {
-            path: path.clone(),
-            source,
-        };
+        let failed = |source: io::Error| LockError::Io { path: path.clone(), source };
         fs::create_dir_all(state_dir).map_err(failed)?;
         let mut file = OpenOptions::new()
             .read(true)
@@ -65,10 +62,7 @@ impl StateLock {
                 if read.is_err() || holder.trim().is_empty() {
                     holder = "?".to_owned();
                 }
-                return Err(LockError::Held {
-                    path,
-                    holder: holder.trim().to_owned(),
-                });
+                return Err(LockError::Held { path, holder: holder.trim().to_owned() });
             }
             Err(error) => return Err(failed(error.into())),
         }
@@ -90,12 +84,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let first = StateLock::take(dir.path()).unwrap();
         let refused = StateLock::take(dir.path()).unwrap_err();
-        assert!(
-            refused
-                .to_string()
-                .contains(&std::process::id().to_string()),
-            "{refused}"
-        );
+        assert!(refused.to_string().contains(&std::process::id().to_string()), "{refused}");
         drop(first);
         StateLock::take(dir.path()).unwrap();
     }

@@ -1,8 +1,9 @@
 //! The money side of one campaign: what its fills have paid and received so far.
 //!
-//! The durable part of the built-ins. Result = cash + value of the position now, for options, shares
-//! and futures alike (a future's full value stands on both sides). All integers, so that a record of
-//! it has one encoding. The books of account are the desk's ledger; this only steers exits.
+//! The durable part of the built-ins. Result = cash + value of the position now, for options,
+//! shares and futures alike (a future's full value stands on both sides). All integers, so that a
+//! record of it has one encoding. The books of account are the desk's ledger; this only steers
+//! exits.
 
 use market::instrument::ConId;
 use market::money::{Multiplier, Price, Quantity};
@@ -130,8 +131,8 @@ impl Campaign {
         }
     }
 
-    /// Result so far in micro-units, given what the position would bring now. The first one after an
-    /// unexplained position is zero by definition.
+    /// Result so far in micro-units, given what the position would bring now. The first one after
+    /// an unexplained position is zero by definition.
     pub(crate) fn result_micros(&mut self, value_micros: i64) -> i64 {
         if self.basis_unknown {
             self.basis_unknown = false;

@@ -2,7 +2,8 @@
 //!
 //! It sells an option by its delta and buys one further out by the width, as one combo at a net
 //! credit; buys the spread back at a share of the credit, at a multiple of it, or before expiry; or
-//! lets it expire. What an assignment or a lone expiry leaves is closed singly, the sold side first.
+//! lets it expire. What an assignment or a lone expiry leaves is closed singly, the sold side
+//! first.
 //!
 //! The combo's bought unit is long the sold option and short the bought one, so its price is the
 //! credit and a held spread is a negative number of units.

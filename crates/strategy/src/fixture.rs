@@ -1,8 +1,8 @@
 //! Hand-made products and market views for the tests of this room.
 //!
-//! One underlying (con id 1) and two expiries of even strikes from 80 to 120: calls at 1000 + strike
-//! and puts at 2000 + strike in 30 days, those of 60 days 2000 further up. Values come from a simple
-//! formula that respects parity; they only have to be plausible.
+//! One underlying (con id 1) and two expiries of even strikes from 80 to 120: calls at 1000 +
+//! strike and puts at 2000 + strike in 30 days, those of 60 days 2000 further up. Values come from
+//! a simple formula that respects parity; they only have to be plausible.
 
 use crate::strategy::KeySource;
 use crate::strategy::{LiveIntent, Outcome, Strategy, StrategyEffect, StrategyEvent};
@@ -174,7 +174,11 @@ pub(crate) fn view_with(catalog: &Catalog, spot: f64, time_value: f64, now: Now)
         time,
         underlyings,
         chains: chains.into_iter().map(|(key, chain)| (key, Arc::new(chain))).collect(),
-        regime: RegimeView { realised_vol: Some(0.2), implied_vol: Some(0.2), fresh_share: Some(1.0) },
+        regime: RegimeView {
+            realised_vol: Some(0.2),
+            implied_vol: Some(0.2),
+            fresh_share: Some(1.0),
+        },
     }
 }
 

@@ -1,8 +1,9 @@
 //! `gamma_scalper`: long straddles near the money, delta hedged in the underlying.
 //!
-//! It buys a straddle as one combo, keeps the net delta inside a band by trading the stock or future,
-//! and closes by days to expiry, result, or distance from the strike (to enter anew at the money). It
-//! earns when the underlying moves more than its options imply, and pays theta when it does not.
+//! It buys a straddle as one combo, keeps the net delta inside a band by trading the stock or
+//! future, and closes by days to expiry, result, or distance from the strike (to enter anew at the
+//! money). It earns when the underlying moves more than its options imply, and pays theta when it
+//! does not.
 //!
 //! All comparisons are made on integers: prices in micro-units, deltas in millionths.
 

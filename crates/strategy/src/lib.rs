@@ -1,8 +1,8 @@
 //! Strategies: machines that turn market views into wishes, and the tomes that describe them.
 //!
 //! A strategy never sends an order: it emits intents (target positions with a limit), and the desk
-//! nets, gates and sends. Read in this order: `strategy` (the seam), `tome` (the files), `seat` (what
-//! every built-in has), then the built-ins.
+//! nets, gates and sends. Read in this order: `strategy` (the seam), `tome` (the files), `seat`
+//! (what every built-in has), then the built-ins.
 
 pub mod builtin;
 mod campaign;

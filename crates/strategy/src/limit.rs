@@ -1,8 +1,8 @@
 //! Limit prices from quotes, exact and on tick.
 //!
-//! A limit lies between the mid and the far side of the quote, by a configured share, rounded towards
-//! the market so that it does not lose by rounding what it meant to cross. Whether it is sane is the
-//! gate's collar to say.
+//! A limit lies between the mid and the far side of the quote, by a configured share, rounded
+//! towards the market so that it does not lose by rounding what it meant to cross. Whether it is
+//! sane is the gate's collar to say.
 
 use market::instrument::TickRule;
 use market::money::Price;
@@ -30,8 +30,8 @@ pub(crate) fn net_quote(legs: &[QuotedLeg<'_>]) -> Option<(Price, Price)> {
 
 /// The limit of an order of `side`: `cross_percent` of the way from the mid to the far side.
 ///
-/// A combo's limit is a multiple of the coarsest increment among its legs (and of the increment that
-/// its own price would have), which every finer rule allows too.
+/// A combo's limit is a multiple of the coarsest increment among its legs (and of the increment
+/// that its own price would have), which every finer rule allows too.
 pub(crate) fn limit(legs: &[QuotedLeg<'_>], side: Side, cross_percent: u32) -> Option<Price> {
     let (bid, ask) = net_quote(legs)?;
     let twice_mid = i128::from(bid.micros()) + i128::from(ask.micros());

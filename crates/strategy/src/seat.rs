@@ -1,7 +1,7 @@
 //! What every built-in strategy has: its product, positions, intents, campaign and last view.
 //!
-//! The seat takes in the events that mean the same to all kinds and makes intents with proper limits;
-//! a kind only decides what it wants to hold.
+//! The seat takes in the events that mean the same to all kinds and makes intents with proper
+//! limits; a kind only decides what it wants to hold.
 
 use crate::builtin::BuildError;
 use crate::campaign::{Campaign, value_micros};
@@ -173,8 +173,8 @@ impl Seat {
         Some(self.campaign.result_micros(value))
     }
 
-    /// Whether the position has been uneven for longer than the grace. Legs of one combo fill one by
-    /// one, so a moment's unevenness means nothing.
+    /// Whether the position has been uneven for longer than the grace. Legs of one combo fill one
+    /// by one, so a moment's unevenness means nothing.
     pub(crate) fn stays_uneven(&mut self, uneven: bool, now: Timestamp) -> bool {
         if !uneven {
             self.uneven_since = None;

@@ -1,8 +1,8 @@
 //! The seam between the node and a strategy: events in, effects out.
 //!
 //! A strategy is a plain machine. It is told its position by `Attached` before it may wish for
-//! anything, it names targets rather than trades, and it is told what became of each intent. What is
-//! left to others: netting and sending (desk), permission (risk), durability (the shell, which
+//! anything, it names targets rather than trades, and it is told what became of each intent. What
+//! is left to others: netting and sending (desk), permission (risk), durability (the shell, which
 //! journals [`Strategy::durable`] whenever a [`StrategyEffect::Durable`] comes out).
 
 use market::instrument::{ConId, Instrument};

@@ -1,8 +1,8 @@
 //! Tomes: the files `config/strategies/<id>.json`, one per strategy instance.
 //!
 //! A tome names the kind, its parameters, the market conditions that it is made for, and what
-//! happens to its positions when it is quarantined. Reading the file is left to the node: this parses
-//! text, and every error names the file, the field and what is allowed there. Checking the
+//! happens to its positions when it is quarantined. Reading the file is left to the node: this
+//! parses text, and every error names the file, the field and what is allowed there. Checking the
 //! conditions is cognition's work.
 
 mod parameters;
@@ -65,8 +65,8 @@ pub enum QuarantinePolicy {
     Flatten,
 }
 
-/// The market state that a strategy is made for; absent bounds do not bind. Volatilities are annual,
-/// 0.20 is twenty per cent.
+/// The market state that a strategy is made for; absent bounds do not bind. Volatilities are
+/// annual, 0.20 is twenty per cent.
 #[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MarketConditions {

@@ -1,8 +1,8 @@
 //! The shipped tomes trade: each one enters within the first minutes of the market that it names,
 //! hedges or manages, and never floods the desk.
 //!
-//! The recorded days come from `OPTIONSIB_DATA` and are skipped aloud without it; the built-in market
-//! needs nothing.
+//! The recorded days come from `OPTIONSIB_DATA` and are skipped aloud without it; the built-in
+//! market needs nothing.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
 

@@ -1,4 +1,5 @@
-//! Denials: our own gate's no. A denied intent never leaves the process; a rejection is the broker's.
+//! Denials: our own gate's no. A denied intent never leaves the process; a rejection is the
+//! broker's.
 //!
 //! The codes are stable: they are metric labels, journal fields and the rows of the README's table.
 
@@ -45,7 +46,8 @@ denial_codes! {
     DuplicateIntent => "DUPLICATE_INTENT",
     /// The intent's validity had ended.
     IntentExpired => "INTENT_EXPIRED",
-    /// An order of this strategy in this contract is not settled (working, cancel pending, Unknown).
+    /// An order of this strategy in this contract is not settled (working, cancel pending,
+    /// Unknown).
     OrderInTheWay => "ORDER_IN_THE_WAY",
     /// The legs of the combo ask for different numbers of units.
     UnevenLegs => "UNEVEN_LEGS",

@@ -134,8 +134,8 @@ impl fmt::Display for OrderId {
 #[serde(transparent)]
 pub struct PermId(pub i64);
 
-/// The broker's number of an execution (IB: execId). A correction keeps the part before the last dot
-/// and raises the part after it.
+/// The broker's number of an execution (IB: execId). A correction keeps the part before the last
+/// dot and raises the part after it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ExecId(pub String);

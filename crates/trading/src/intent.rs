@@ -1,7 +1,8 @@
 //! Intents: what a strategy wants its position to become.
 //!
 //! An intent names a target, not a trade. The desk nets the target against what the strategy has,
-//! has working and has Unknown, so a strategy that decides the same again after a crash can't double.
+//! has working and has Unknown, so a strategy that decides the same again after a crash can't
+//! double.
 
 use crate::id::{IntentKey, StrategyId};
 use market::instrument::{Combo, ConId, Contract};

@@ -1,26 +1,29 @@
 //! The ledger: positions, cost, cash, fees and results per account and per strategy, exactly.
 //!
-//! Every execution books once, by its id; a correction replaces lower revisions of the same stem and
-//! a bust removes revisions up to its own, whichever arrives first. Movements of an instrument are
-//! kept in the order of broker time and id, and an instrument is folded again when one arrives late:
-//! so the books are a function of the *set* of facts, not of the order in which they came. Fees join
-//! by execution id whenever they come and never hold a fill back. Not here: marks (the caller's),
-//! limits (risk), what the broker says it holds (desk).
+//! Every execution books once, by its id; a correction replaces lower revisions of the same stem
+//! and a bust removes revisions up to its own, whichever arrives first. Movements of an instrument
+//! are kept in the order of broker time and id, and an instrument is folded again when one arrives
+//! late: so the books are a function of the *set* of facts, not of the order in which they came.
+//! Fees join by execution id whenever they come and never hold a fill back. Not here: marks (the
+//! caller's), limits (risk), what the broker says it holds (desk).
 
 mod holding;
 mod lifecycle;
+mod line;
+mod lines;
 #[cfg(test)]
 mod tests;
 
 pub use holding::{Change, Holding, Terms};
 use lifecycle::changes_of;
+use line::{Movement, MovementKey};
+use lines::{Lines, Sums};
 
 use crate::id::{ExecId, StrategyId};
 use crate::lifecycle::{LifecycleEvent, LifecycleId, LifecycleKind};
 use crate::report::Fill;
 use market::instrument::ConId;
 use market::money::{Currency, Money, Price, Quantity};
-use market::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,28 +68,12 @@ impl Execution {
     }
 }
 
-/// One movement of an instrument: for the account, and how the strategies share in it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Movement {
-    change: Change,
-    shares: Vec<(StrategyId, Quantity)>,
-}
-
-/// One instrument's movements and what they add up to.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-struct Line {
-    terms: Option<Terms>,
-    movements: BTreeMap<(Timestamp, String), Movement>,
-    account: Holding,
-    strategies: BTreeMap<StrategyId, Holding>,
-}
-
 /// The ledger of one account.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Ledger {
     executions: BTreeMap<String, Execution>,
     lifecycle: BTreeSet<LifecycleId>,
-    lines: BTreeMap<ConId, Line>,
+    lines: Lines,
     deposits: BTreeMap<Currency, Money>,
     fees: BTreeMap<Currency, Money>,
     strategy_fees: BTreeMap<StrategyId, BTreeMap<Currency, Money>>,
@@ -146,10 +133,8 @@ impl Ledger {
 
     /// Learns the terms of an instrument; the first ones hold (a corporate action makes a new one).
     pub fn learn(&mut self, con_id: ConId, terms: Terms) {
-        let line = self.lines.entry(con_id).or_default();
-        if line.terms.is_none() {
-            line.terms = Some(terms);
-            line.refold();
+        if self.terms(con_id).is_none() {
+            self.lines.change(con_id, |line| line.learn(terms));
         }
     }
 
@@ -189,7 +174,7 @@ impl Ledger {
         let owner = execution.strategy.clone();
         if before.0 != after.0 {
             if let Some(fill) = before.0 {
-                self.line(fill.con_id).remove(&movement_key(&fill));
+                self.lines.change(fill.con_id, |line| line.remove(&movement_key(&fill)));
             }
             if let Some(fill) = after.0 {
                 let change = Change::Trade {
@@ -198,7 +183,8 @@ impl Ledger {
                 };
                 let shares = owner.iter().map(|id| (id.clone(), change.quantity()));
                 let movement = Movement { change, shares: shares.collect() };
-                self.line(fill.con_id).insert(movement_key(&fill), movement);
+                let key = movement_key(&fill);
+                self.lines.change(fill.con_id, |line| line.insert(key, movement));
             }
         }
         if let Some((amount, currency)) = before.1 {
@@ -217,10 +203,6 @@ impl Ledger {
         }
     }
 
-    fn line(&mut self, con_id: ConId) -> &mut Line {
-        self.lines.entry(con_id).or_default()
-    }
-
     /// Books a lifecycle event once; `shares` says how the strategies take part in it.
     pub fn lifecycle(&mut self, event: &LifecycleEvent, shares: &Shares) {
         if !self.lifecycle.insert(event.id.clone()) {
@@ -236,7 +218,7 @@ impl Ledger {
             // The tilde sorts behind every execution id of the same instant: an expiry ends what
             // was traded until then.
             let key = (event.time, format!("~{}", event.id.0));
-            self.line(con_id).insert(key, movement);
+            self.lines.change(con_id, |line| line.insert(key, movement));
         }
     }
 
@@ -246,45 +228,45 @@ impl Ledger {
         self.executions.len()
     }
 
+    /// The terms of an instrument, where they were learned.
+    #[must_use]
+    pub fn terms(&self, con_id: ConId) -> Option<&Terms> {
+        self.lines.get(con_id)?.terms.as_ref()
+    }
+
     /// The account's position in one instrument.
     #[must_use]
     pub fn position(&self, con_id: ConId) -> Quantity {
-        let line = self.lines.get(&con_id);
-        line.map_or(Quantity::ZERO, |line| line.account.quantity)
+        self.lines.account.positions.get(&con_id).copied().unwrap_or_default()
     }
 
     /// Every position of the account that is not flat.
     #[must_use]
-    pub fn positions(&self) -> BTreeMap<ConId, Quantity> {
-        let lines = self.lines.iter();
-        lines
-            .map(|(con_id, line)| (*con_id, line.account.quantity))
-            .filter(|(_, quantity)| !quantity.is_zero())
-            .collect()
+    pub const fn positions(&self) -> &BTreeMap<ConId, Quantity> {
+        &self.lines.account.positions
     }
 
     /// A strategy's position in one instrument.
     #[must_use]
     pub fn strategy_position(&self, strategy: &StrategyId, con_id: ConId) -> Quantity {
-        let line = self.lines.get(&con_id);
-        let holding = line.and_then(|line| line.strategies.get(strategy));
-        holding.map_or(Quantity::ZERO, |holding| holding.quantity)
+        let position = self.of(strategy).and_then(|sums| sums.positions.get(&con_id));
+        position.copied().unwrap_or_default()
     }
 
     /// Every position of a strategy that is not flat.
     #[must_use]
     pub fn strategy_positions(&self, strategy: &StrategyId) -> BTreeMap<ConId, Quantity> {
-        self.strategy_holdings(strategy)
-            .map(|(con_id, holding, _)| (con_id, holding.quantity))
-            .filter(|(_, quantity)| !quantity.is_zero())
-            .collect()
+        self.of(strategy).map(|sums| sums.positions.clone()).unwrap_or_default()
     }
 
     /// Every strategy that ever traded.
     #[must_use]
     pub fn strategies(&self) -> BTreeSet<StrategyId> {
-        let lines = self.lines.values();
-        lines.flat_map(|line| line.strategies.keys().cloned()).collect()
+        self.lines.strategies.keys().cloned().collect()
+    }
+
+    fn of(&self, strategy: &StrategyId) -> Option<&Sums> {
+        self.lines.strategies.get(strategy)
     }
 
     /// What a strategy holds, flat or not, with the instrument's terms if they are known.
@@ -292,9 +274,10 @@ impl Ledger {
         &'a self,
         strategy: &'a StrategyId,
     ) -> impl Iterator<Item = (ConId, &'a Holding, Option<&'a Terms>)> {
-        self.lines.iter().filter_map(move |(con_id, line)| {
-            let holding = line.strategies.get(strategy)?;
-            Some((*con_id, holding, line.terms.as_ref()))
+        let traded = self.of(strategy).into_iter().flat_map(|sums| &sums.traded);
+        traded.filter_map(move |con_id| {
+            let line = self.lines.get(*con_id)?;
+            Some((*con_id, line.strategies.get(strategy)?, line.terms.as_ref()))
         })
     }
 
@@ -307,10 +290,8 @@ impl Ledger {
     #[must_use]
     pub fn cash(&self) -> BTreeMap<Currency, Money> {
         let mut cash = self.deposits.clone();
-        for (_, holding, terms) in self.holdings() {
-            if let Some(terms) = terms {
-                *cash.entry(terms.currency).or_default() += holding.cash;
-            }
+        for (currency, total) in &self.lines.account.totals {
+            *cash.entry(*currency).or_default() += total.cash;
         }
         for (currency, paid) in &self.fees {
             *cash.entry(*currency).or_default() -= *paid;
@@ -321,12 +302,9 @@ impl Ledger {
     /// Cash that a strategy's trading brought per currency, less its fees.
     #[must_use]
     pub fn strategy_cash(&self, strategy: &StrategyId) -> BTreeMap<Currency, Money> {
-        let mut cash: BTreeMap<Currency, Money> = BTreeMap::new();
-        for (_, holding, terms) in self.strategy_holdings(strategy) {
-            if let Some(terms) = terms {
-                *cash.entry(terms.currency).or_default() += holding.cash;
-            }
-        }
+        let totals = self.of(strategy).into_iter().flat_map(|sums| &sums.totals);
+        let mut cash: BTreeMap<Currency, Money> =
+            totals.map(|(currency, total)| (*currency, total.cash)).collect();
         for (currency, paid) in self.strategy_fees(strategy) {
             *cash.entry(currency).or_default() -= paid;
         }
@@ -348,13 +326,15 @@ impl Ledger {
     /// Result of what the account closed per currency, before fees.
     #[must_use]
     pub fn realised(&self) -> BTreeMap<Currency, Money> {
-        let mut realised: BTreeMap<Currency, Money> = BTreeMap::new();
-        for (_, holding, terms) in self.holdings() {
-            if let Some(terms) = terms {
-                *realised.entry(terms.currency).or_default() += holding.realised;
-            }
-        }
-        realised
+        let totals = self.lines.account.totals.iter();
+        totals.map(|(currency, total)| (*currency, total.realised)).collect()
+    }
+
+    /// Result of what a strategy closed per currency, before fees.
+    #[must_use]
+    pub fn strategy_realised(&self, strategy: &StrategyId) -> BTreeMap<Currency, Money> {
+        let totals = self.of(strategy).into_iter().flat_map(|sums| &sums.totals);
+        totals.map(|(currency, total)| (*currency, total.realised)).collect()
     }
 
     /// Result of the open positions at `marks` per currency; `None` when a position has no mark or
@@ -362,12 +342,11 @@ impl Ledger {
     #[must_use]
     pub fn unrealised(&self, marks: &BTreeMap<ConId, Price>) -> Option<BTreeMap<Currency, Money>> {
         let mut open: BTreeMap<Currency, Money> = BTreeMap::new();
-        for (con_id, holding, terms) in self.holdings() {
-            if holding.quantity.is_zero() && holding.cost.is_zero() {
-                continue;
-            }
-            let terms = terms?;
-            let mark = match marks.get(&con_id) {
+        for con_id in &self.lines.account.open {
+            let line = self.lines.get(*con_id)?;
+            let holding = &line.account;
+            let terms = line.terms.as_ref()?;
+            let mark = match marks.get(con_id) {
                 Some(mark) => *mark,
                 None if holding.quantity.is_zero() => Price::ZERO,
                 None => return None,
@@ -379,89 +358,6 @@ impl Ledger {
     }
 }
 
-impl Line {
-    fn insert(&mut self, key: (Timestamp, String), movement: Movement) {
-        let newest = self.movements.last_key_value().is_none_or(|(last, _)| *last < key);
-        if newest {
-            self.apply(&movement);
-            self.movements.insert(key, movement);
-        } else {
-            self.movements.insert(key, movement);
-            self.refold();
-        }
-    }
-
-    fn remove(&mut self, key: &(Timestamp, String)) {
-        if self.movements.remove(key).is_some() {
-            self.refold();
-        }
-    }
-
-    fn refold(&mut self) {
-        self.account = Holding::default();
-        self.strategies.clear();
-        let movements = std::mem::take(&mut self.movements);
-        for movement in movements.values() {
-            self.apply(movement);
-        }
-        self.movements = movements;
-    }
-
-    fn apply(&mut self, movement: &Movement) {
-        let terms = self.terms.as_ref();
-        let held = self.account.quantity;
-        match movement.change {
-            // These have no shares of their own: all who hold it take part by what they hold.
-            Change::Carry { mark, .. } => {
-                let own = Change::Carry { mark, amount: None };
-                for holding in self.strategies.values_mut() {
-                    holding.apply(own, terms);
-                }
-            }
-            Change::Income { amount } if !held.is_zero() => {
-                for holding in self.strategies.values_mut() {
-                    let amount = part_of(amount, holding.quantity, held);
-                    holding.apply(Change::Income { amount }, terms);
-                }
-            }
-            Change::Income { .. } => {}
-            Change::Trade { .. } | Change::Settle { .. } | Change::Restate { .. } => {
-                for (strategy, quantity) in &movement.shares {
-                    let own = movement.change.part(*quantity);
-                    let holding = self.strategies.entry(strategy.clone()).or_default();
-                    holding.apply(own, terms);
-                }
-            }
-        }
-        self.account.apply(movement.change, terms);
-    }
-}
-
-impl Change {
-    /// The part of this change that moves `quantity` of its position.
-    fn part(self, quantity: Quantity) -> Self {
-        match self {
-            Self::Trade { price, .. } => Self::Trade { quantity, price },
-            Self::Settle { quantity: total, amount } => {
-                Self::Settle { quantity, amount: part_of(amount, quantity, total) }
-            }
-            Self::Restate { .. } => Self::Restate { quantity },
-            Self::Carry { .. } | Self::Income { .. } => self,
-        }
-    }
-}
-
-/// `amount` times `part` over `whole`, rounded toward zero to a micro-unit; nothing of nothing.
-fn part_of(amount: Money, part: Quantity, whole: Quantity) -> Money {
-    if whole.is_zero() {
-        return Money::ZERO;
-    }
-    let micros = i128::from(amount.micros()) * i128::from(part.0) / i128::from(whole.0);
-    // A strategy may hold more than the account (another is short): bounded, never wrapped.
-    let bounded = micros.clamp(i128::from(i64::MIN), i128::from(i64::MAX));
-    Money::from_micros(i64::try_from(bounded).expect("clamped to an i64"))
-}
-
-fn movement_key(fill: &Fill) -> (Timestamp, String) {
+fn movement_key(fill: &Fill) -> MovementKey {
     (fill.time, fill.exec_id.stem().to_owned())
 }

@@ -22,8 +22,8 @@ pub enum TimeInForce {
     ImmediateOrCancel,
 }
 
-/// A limit order, complete: every field that reaches the broker is here. There are no market orders:
-/// a node that may be wrong about the price bounds it.
+/// A limit order, complete: every field that reaches the broker is here. There are no market
+/// orders: a node that may be wrong about the price bounds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// Our number.

@@ -211,8 +211,8 @@ pub enum Answer {
     OpenOrders(Vec<OpenOrder>),
     /// To [`Question::CompletedOrders`].
     CompletedOrders(Vec<CompletedOrder>),
-    /// To [`Question::Executions`]: the same reports as in the live stream (executions, busts, fees,
-    /// lifecycle events), oldest first.
+    /// To [`Question::Executions`]: the same reports as in the live stream (executions, busts,
+    /// fees, lifecycle events), oldest first.
     Executions(Vec<Report>),
     /// To [`Question::Positions`].
     Positions {

@@ -1,5 +1,5 @@
-//! How many quotes a second one core prices: every option of a product requoted after its underlying
-//! moved, so that each quote costs a volatility, Greeks, a fair value and a verdict.
+//! How many quotes a second one core prices: every option of a product requoted after its
+//! underlying moved, so that each quote costs a volatility, Greeks, a fair value and a verdict.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may fail by panic")]
 

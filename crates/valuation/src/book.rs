@@ -1,9 +1,9 @@
 //! The pricing book of one product: quotes in, immutable views out.
 //!
 //! Exists so that strategies, the gate and the risk book read the same numbers of the same moment.
-//! Quotes only mark lines dirty; `recompute` prices what changed in one pass and publishes a view in
-//! which unchanged expiries are the same `Arc` as before. Quality gates stand before it, verdicts on
-//! orders behind it.
+//! Quotes only mark lines dirty; `recompute` prices what changed in one pass and publishes a view
+//! in which unchanged expiries are the same `Arc` as before. Quality gates stand before it,
+//! verdicts on orders behind it.
 //!
 //! Lines are dense indexes that never move, so a feed looks a contract up once.
 

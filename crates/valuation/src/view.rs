@@ -1,8 +1,8 @@
 //! Immutable views of one product's market: the underlyings, a chain per expiry, and the regime.
 //!
-//! A view is swapped in whole, with version and time, so that a decision and its record speak of the
-//! same numbers. Prices from models are f64 here; whoever records or compares them turns them into
-//! micro-units first.
+//! A view is swapped in whole, with version and time, so that a decision and its record speak of
+//! the same numbers. Prices from models are f64 here; whoever records or compares them turns them
+//! into micro-units first.
 
 use market::instrument::{ConId, Right};
 use market::money::Price;

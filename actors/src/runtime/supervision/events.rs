@@ -23,17 +23,9 @@ pub enum Event {
     /// The child's recovery is done; it handles messages.
     Started { child: usize, generation: u64 },
     /// The child reports that it is ready, or not ready any more.
-    Readiness {
-        child: usize,
-        generation: u64,
-        ready: bool,
-    },
+    Readiness { child: usize, generation: u64, ready: bool },
     /// The child has ended and its state is dropped.
-    Exited {
-        child: usize,
-        generation: u64,
-        exit: Exit,
-    },
+    Exited { child: usize, generation: u64, exit: Exit },
     /// Everything that was pending when [`Action::Settle`] was asked for has been delivered.
     Settle,
     /// A moment named by [`Supervision::next_wake`] has come.
@@ -56,19 +48,11 @@ pub enum Action {
     /// Deliver [`Event::Settle`] behind all that is pending.
     Settle,
     /// The child failed and is started again after the wait (with those that depend on it).
-    Restarting {
-        child: usize,
-        after: Duration,
-        reason: String,
-    },
+    Restarting { child: usize, after: Duration, reason: String },
     /// The child exited and isn't restarted.
     Rests { child: usize },
     /// The child stays down, see [`Beyond`].
-    Benched {
-        child: usize,
-        beyond: Beyond,
-        reason: String,
-    },
+    Benched { child: usize, beyond: Beyond, reason: String },
     /// A killed child has not ended in time; its generation is fenced and the tree goes on.
     Unkillable { child: usize },
     /// Trading must halt, because of this child.

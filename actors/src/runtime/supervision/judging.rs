@@ -18,11 +18,7 @@ impl Supervision {
         let mut failed = Vec::new();
         for index in 0..self.children.len() {
             if let State::Gone { exit, ran } = self.children[index].state.clone() {
-                if self
-                    .group
-                    .as_ref()
-                    .is_some_and(|group| group.members.contains(&index))
-                {
+                if self.group.as_ref().is_some_and(|group| group.members.contains(&index)) {
                     // It went while its group was being stopped: part of that restart.
                     self.children[index].state = State::Held;
                 } else if let Some(failure) = self.judge(index, exit, ran, now, actions) {
@@ -34,11 +30,7 @@ impl Supervision {
             return;
         }
         // Where all of a batch are restarted together, the batch is one failure.
-        let failures = if self.strategy == Strategy::OneForOne {
-            failed.len()
-        } else {
-            1
-        };
+        let failures = if self.strategy == Strategy::OneForOne { failed.len() } else { 1 };
         let mut exceeded = false;
         for _ in 0..failures {
             exceeded |= self.failures.exceeds(self.intensity, now);
@@ -86,16 +78,9 @@ impl Supervision {
             beyond @ (Beyond::Quarantine | Beyond::Halt | Beyond::Drop) => {
                 child.state = State::Benched(beyond);
                 if beyond == Beyond::Halt {
-                    actions.push(Action::Halt {
-                        child: index,
-                        reason: reason.clone(),
-                    });
+                    actions.push(Action::Halt { child: index, reason: reason.clone() });
                 }
-                actions.push(Action::Benched {
-                    child: index,
-                    beyond,
-                    reason,
-                });
+                actions.push(Action::Benched { child: index, beyond, reason });
             }
         }
         None
@@ -113,14 +98,8 @@ impl Supervision {
             let child = &mut self.children[index];
             let after = child.policy.backoff.wait(child.streak, &mut self.random);
             longest = longest.max(after);
-            child.state = State::Waiting {
-                not_before: now + after,
-            };
-            actions.push(Action::Restarting {
-                child: index,
-                after,
-                reason,
-            });
+            child.state = State::Waiting { not_before: now + after };
+            actions.push(Action::Restarting { child: index, after, reason });
         }
         match self.strategy {
             Strategy::OneForOne => {}
@@ -144,10 +123,8 @@ impl Supervision {
                 child.state = State::Held;
             }
         }
-        let group = self.group.get_or_insert(Group {
-            members: BTreeSet::new(),
-            after: Duration::ZERO,
-        });
+        let group =
+            self.group.get_or_insert(Group { members: BTreeSet::new(), after: Duration::ZERO });
         group.members.extend(members);
         group.after = group.after.max(after);
     }
@@ -159,10 +136,7 @@ impl Supervision {
         if self.mode != Mode::Up || self.exhausted {
             return;
         }
-        if matches!(
-            child.state,
-            State::Benched(_) | State::Finished | State::Waiting { .. }
-        ) {
+        if matches!(child.state, State::Benched(_) | State::Finished | State::Waiting { .. }) {
             child.failures.clear();
             child.streak = 0;
             child.state = State::Waiting { not_before: now };
@@ -180,10 +154,7 @@ impl Supervision {
             Beyond::Escalate => self.escalate(child, reason, actions),
             beyond @ (Beyond::Quarantine | Beyond::Halt | Beyond::Drop) => {
                 if beyond == Beyond::Halt {
-                    actions.push(Action::Halt {
-                        child,
-                        reason: reason.clone(),
-                    });
+                    actions.push(Action::Halt { child, reason: reason.clone() });
                 }
                 self.mode = Mode::Stopping(End::Bench(beyond, reason));
             }

@@ -33,10 +33,7 @@ fn plan(strategy: Strategy, restarts: u32, policies: Vec<ChildPolicy>) -> Plan {
         is_root: false,
         kill_grace: GRACE,
         seed: 1,
-        children: policies
-            .into_iter()
-            .map(|policy| (policy, 0, None))
-            .collect(),
+        children: policies.into_iter().map(|policy| (policy, 0, None)).collect(),
     }
 }
 
@@ -59,11 +56,7 @@ impl World {
     }
 
     fn up(strategy: Strategy, restarts: u32, children: usize) -> Self {
-        let mut world = Self::new(plan(
-            strategy,
-            restarts,
-            vec![ChildPolicy::PERMANENT; children],
-        ));
+        let mut world = Self::new(plan(strategy, restarts, vec![ChildPolicy::PERMANENT; children]));
         world.deliver_all();
         assert_eq!(world.running.len(), children);
         world.seen.clear();
@@ -75,9 +68,7 @@ impl World {
             Event::Started { child, generation } if self.lives(*child, *generation) => {
                 self.running.insert(*child);
             }
-            Event::Exited {
-                child, generation, ..
-            } if self.lives(*child, *generation) => {
+            Event::Exited { child, generation, .. } if self.lives(*child, *generation) => {
                 self.living.remove(child);
                 self.running.remove(child);
             }
@@ -95,23 +86,13 @@ impl World {
     fn obey(&mut self, action: Action) {
         let exited = |world: &Self, child: usize, exit| {
             let generation = world.living.get(&child).copied();
-            generation.map(|generation| Event::Exited {
-                child,
-                generation,
-                exit,
-            })
+            generation.map(|generation| Event::Exited { child, generation, exit })
         };
         match &action {
             Action::Start { child, generation } => {
-                let before = self
-                    .last_generation
-                    .insert(*child, *generation)
-                    .unwrap_or(0);
+                let before = self.last_generation.insert(*child, *generation).unwrap_or(0);
                 assert!(*generation > before, "generations only grow");
-                assert!(
-                    !self.living.contains_key(child),
-                    "{child} started beside itself"
-                );
+                assert!(!self.living.contains_key(child), "{child} started beside itself");
                 if self.strategy != Strategy::OneForOne {
                     let awaited = (0..*child).find(|before| {
                         !self.running.contains(before)
@@ -120,10 +101,7 @@ impl World {
                     assert_eq!(awaited, None, "{child} started before what it depends on");
                 }
                 self.living.insert(*child, *generation);
-                self.pending.push_back(Event::Started {
-                    child: *child,
-                    generation: *generation,
-                });
+                self.pending.push_back(Event::Started { child: *child, generation: *generation });
             }
             Action::Stop { child, .. } => {
                 self.check_order(*child);
@@ -144,11 +122,7 @@ impl World {
             }
             Action::Settle => self.pending.push_back(Event::Settle),
             Action::Escalate { .. } | Action::Finished => {
-                assert_eq!(
-                    self.living,
-                    BTreeMap::new(),
-                    "a supervisor ends after its children"
-                );
+                assert_eq!(self.living, BTreeMap::new(), "a supervisor ends after its children");
             }
             Action::Restarting { .. }
             | Action::Rests { .. }
@@ -175,11 +149,7 @@ impl World {
     fn crash(&mut self, child: usize, exit: Exit) {
         if let Some(generation) = self.living.get(&child) {
             let generation = *generation;
-            self.pending.push_back(Event::Exited {
-                child,
-                generation,
-                exit,
-            });
+            self.pending.push_back(Event::Exited { child, generation, exit });
         }
     }
 
@@ -219,20 +189,11 @@ fn three_correlated_failures_of_a_group_are_one_restart() {
         world.crash(child, failed());
     }
     world.pass(Duration::from_secs(5));
-    assert_eq!(
-        world.count(|action| matches!(action, Action::Start { .. })),
-        3
-    );
+    assert_eq!(world.count(|action| matches!(action, Action::Start { .. })), 3);
     assert_eq!(world.running.len(), 3);
     world.crash(1, failed());
     world.deliver_all();
-    assert_eq!(
-        world.seen.last(),
-        Some(&Action::Escalate {
-            child: 1,
-            reason: "boom".to_owned()
-        })
-    );
+    assert_eq!(world.seen.last(), Some(&Action::Escalate { child: 1, reason: "boom".to_owned() }));
 }
 
 #[test]
@@ -258,10 +219,7 @@ fn a_missed_start_deadline_is_a_failure_and_an_unkillable_child_is_passed_over()
     world.pending.clear();
     world.stuck.insert(0);
     world.pass(ChildPolicy::PERMANENT.start_deadline + GRACE);
-    assert_eq!(
-        world.count(|action| matches!(action, Action::Unkillable { .. })),
-        1
-    );
+    assert_eq!(world.count(|action| matches!(action, Action::Unkillable { .. })), 1);
     world.pass(Duration::from_secs(1));
     assert_eq!(world.running.len(), 1);
     assert_eq!(world.machine.generation(0), 2);
@@ -269,29 +227,15 @@ fn a_missed_start_deadline_is_a_failure_and_an_unkillable_child_is_passed_over()
 
 #[test]
 fn who_does_not_get_ready_in_time_is_restarted() {
-    let policy = ChildPolicy {
-        ready_deadline: Some(Duration::from_secs(3)),
-        ..ChildPolicy::PERMANENT
-    };
+    let policy =
+        ChildPolicy { ready_deadline: Some(Duration::from_secs(3)), ..ChildPolicy::PERMANENT };
     let mut world = World::new(plan(Strategy::OneForOne, 9, vec![policy]));
     world.pass(Duration::from_secs(3));
     assert_eq!(world.machine.generation(0), 2);
-    world.tell(Event::Readiness {
-        child: 0,
-        generation: 2,
-        ready: true,
-    });
-    world.tell(Event::Readiness {
-        child: 0,
-        generation: 2,
-        ready: false,
-    });
+    world.tell(Event::Readiness { child: 0, generation: 2, ready: true });
+    world.tell(Event::Readiness { child: 0, generation: 2, ready: false });
     world.pass(Duration::from_secs(60));
-    assert_eq!(
-        world.machine.generation(0),
-        2,
-        "losing the world later is no failure"
-    );
+    assert_eq!(world.machine.generation(0), 2, "losing the world later is no failure");
 }
 
 #[test]
@@ -304,10 +248,7 @@ fn a_child_beyond_its_own_intensity_is_benched_until_revived() {
         world.crash(0, failed());
     }
     world.pass(Duration::from_secs(100));
-    assert_eq!(
-        world.machine.state(0),
-        Some(&State::Benched(Beyond::Quarantine))
-    );
+    assert_eq!(world.machine.state(0), Some(&State::Benched(Beyond::Quarantine)));
     assert!(world.running.contains(&1));
     world.tell(Event::Revive { child: 0 });
     world.deliver_all();
@@ -322,10 +263,7 @@ fn the_root_keeps_what_runs_when_it_is_exhausted() {
     world.deliver_all();
     world.crash(1, failed());
     world.pass(Duration::from_secs(100));
-    assert_eq!(
-        world.count(|action| matches!(action, Action::Exhausted { .. })),
-        1
-    );
+    assert_eq!(world.count(|action| matches!(action, Action::Exhausted { .. })), 1);
     assert_eq!(world.running, BTreeSet::from([0]));
     world.tell(Event::Shutdown);
     world.deliver_all();
@@ -342,10 +280,7 @@ fn policies_decide_which_exits_restart() {
         (Restart::Temporary, Exit::Normal, false),
         (Restart::Temporary, failed(), false),
     ] {
-        let policy = ChildPolicy {
-            restart,
-            ..ChildPolicy::PERMANENT
-        };
+        let policy = ChildPolicy { restart, ..ChildPolicy::PERMANENT };
         let mut world = World::new(plan(Strategy::OneForOne, 9, vec![policy]));
         world.deliver_all();
         world.crash(0, exit.clone());
@@ -385,11 +320,7 @@ fn policy() -> impl proptest::strategy::Strategy<Value = ChildPolicy> {
         Just(Shutdown::Kill)
     ];
     let own = prop::option::of(Just(Intensity::new(2, Duration::from_secs(20))));
-    let beyond = prop_oneof![
-        Just(Beyond::Quarantine),
-        Just(Beyond::Drop),
-        Just(Beyond::Halt)
-    ];
+    let beyond = prop_oneof![Just(Beyond::Quarantine), Just(Beyond::Drop), Just(Beyond::Halt)];
     let backoff = prop_oneof![Just(Backoff::SWIFT), Just(Backoff::PATIENT)];
     (restart, shutdown, own, beyond, backoff).prop_map(
         |(restart, shutdown, intensity, beyond, backoff)| ChildPolicy {

@@ -26,10 +26,7 @@ fn the_socket_trips_the_latch_and_answers_and_is_private() {
     let path = dir.path().join(HALT_SOCKET);
     std::fs::write(&path, "stale").unwrap();
     let watchdog = Watchdog::start(spec).unwrap();
-    assert_eq!(
-        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let ask = |line: &str| {
         let mut stream = UnixStream::connect(&path).unwrap();
         stream.write_all(line.as_bytes()).unwrap();
@@ -70,11 +67,7 @@ fn a_runtime_without_a_beat_is_stuck_but_not_after_a_suspension() {
     }
     busy.beat();
     assert_eq!(heart.stuck(&spec, at(61)), Some("idle"));
-    assert_eq!(
-        heart.stuck(&spec, at(500)),
-        None,
-        "the whole process was stopped"
-    );
+    assert_eq!(heart.stuck(&spec, at(500)), None, "the whole process was stopped");
     assert_eq!(heart.stuck(&spec, at(520)), None);
 }
 

@@ -2,9 +2,9 @@
 //! strategy's position equals what its intents asked for, not merely "no key twice".
 //!
 //! The second half is judged three times: when an order is approved it must not reach beyond its
-//! intent's target (position + everything that may still fill + the order); when it has filled whole
-//! and nothing disturbed it, the position is the target; and at a quiet point what a strategy traded
-//! by the records is what the venue executed under its references.
+//! intent's target (position + everything that may still fill + the order); when it has filled
+//! whole and nothing disturbed it, the position is the target; and at a quiet point what a strategy
+//! traded by the records is what the venue executed under its references.
 
 use super::{Books, Check, Received};
 use crate::fact::{Approved, EndState, Fact, Fill};

@@ -1,8 +1,8 @@
-//! I3: position = fills + lifecycle events (expiry, exercise, assignment, deliverable change); a break
-//! against the broker is explained by a named event or keeps the contract ReduceOnly.
+//! I3: position = fills + lifecycle events (expiry, exercise, assignment, deliverable change); a
+//! break against the broker is explained by a named event or keeps the contract ReduceOnly.
 //!
-//! A break that a reconciliation shows may be explained by what is recorded right behind it, so it is
-//! judged at the next complete reconciliation; a break at a quiet point is judged at once.
+//! A break that a reconciliation shows may be explained by what is recorded right behind it, so it
+//! is judged at the next complete reconciliation; a break at a quiet point is judged at once.
 
 use super::{Books, Check};
 use crate::fact::{Fact, Reconciliation};

@@ -2,9 +2,9 @@
 //! reserved + Unknown) outside a limit, or further outside, on the evidence in its record; passive
 //! breaches trip a breaker.
 //!
-//! Every figure in the evidence is compared with its bound. Figures that follow from orders alone are
-//! counted again from the records: contracts per leg, and open orders per side (a reservation that
-//! was given back too early shows there). Greeks can't be: their inputs are in no record.
+//! Every figure in the evidence is compared with its bound. Figures that follow from orders alone
+//! are counted again from the records: contracts per leg, and open orders per side (a reservation
+//! that was given back too early shows there). Greeks can't be: their inputs are in no record.
 
 use super::{Books, Check};
 use crate::fact::{Approved, Clearance, Fact, LimitEvidence};

@@ -1,8 +1,9 @@
-//! I6: once a halt is acknowledged no new or enlarged order reaches the wire; own working orders are
-//! cancelled and reported; a halt survives everything; only `resume` clears it.
+//! I6: once a halt is acknowledged no new or enlarged order reaches the wire; own working orders
+//! are cancelled and reported; a halt survives everything; only `resume` clears it.
 //!
-//! A halt that is tripped in the journal and not released when a process begins holds for that whole
-//! process, whatever anyone acknowledged. Latches of one strategy or one symbol are not judged here.
+//! A halt that is tripped in the journal and not released when a process begins holds for that
+//! whole process, whatever anyone acknowledged. Latches of one strategy or one symbol are not
+//! judged here.
 
 use super::{Books, Check, Received};
 use crate::fact::{Approved, Fact, Latch, TradingState};

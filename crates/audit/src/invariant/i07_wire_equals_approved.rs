@@ -1,8 +1,9 @@
-//! I7: every order that the venue received equals, field by field, the canonical order whose hash the
-//! three approvals carry.
+//! I7: every order that the venue received equals, field by field, the canonical order whose hash
+//! the three approvals carry.
 //!
-//! The fields are compared one by one; the hash is compared as text over the record, its approvals and
-//! the session's report. An order must also stay within its intent: same contract, no worse price.
+//! The fields are compared one by one; the hash is compared as text over the record, its approvals
+//! and the session's report. An order must also stay within its intent: same contract, no worse
+//! price.
 
 use super::{Books, Check, Received};
 use crate::fact::{Approved, Clearance, Fact, Layer, Order};

@@ -1,5 +1,5 @@
-//! I8: an intent is durable before its first byte is sent; fold(checkpoint + tail) = fold(everything
-//! kept): equal state hashes.
+//! I8: an intent is durable before its first byte is sent; fold(checkpoint + tail) =
+//! fold(everything kept): equal state hashes.
 
 use super::{Books, Check, Received};
 use crate::fact::Fact;

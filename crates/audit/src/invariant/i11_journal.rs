@@ -1,7 +1,7 @@
 //! I11: the journal has no gap and its chain verifies.
 //!
-//! The chain itself is verified by the store; its verdict is told here. A record of a known kind that
-//! can't be read is a gap to every reader, so it counts as one.
+//! The chain itself is verified by the store; its verdict is told here. A record of a known kind
+//! that can't be read is a gap to every reader, so it counts as one.
 
 use super::Check;
 use crate::report::{Invariant, Place, Tally};

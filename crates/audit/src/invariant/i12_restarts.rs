@@ -1,7 +1,8 @@
-//! I12: restarts are bounded; a scope that exhausts them reaches its safe state; no actor is orphaned.
+//! I12: restarts are bounded; a scope that exhausts them reaches its safe state; no actor is
+//! orphaned.
 //!
-//! Restarts are told one by one and counted in a sliding window. An orphan shows in the tree as a role
-//! that is listed twice, that vanished, or that is up although its restarts are exhausted.
+//! Restarts are told one by one and counted in a sliding window. An orphan shows in the tree as a
+//! role that is listed twice, that vanished, or that is up although its restarts are exhausted.
 
 use super::Check;
 use crate::report::{Invariant, Place, Tally};

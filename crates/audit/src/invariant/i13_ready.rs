@@ -1,7 +1,8 @@
-//! I13: after the last fault is lifted the node is reconciled within its budget, and trades only then.
+//! I13: after the last fault is lifted the node is reconciled within its budget, and trades only
+//! then.
 //!
-//! The node counts as not ready until the first word about it. Evidence in the journal must agree: no
-//! order is approved on a link that was not reconciled.
+//! The node counts as not ready until the first word about it. Evidence in the journal must agree:
+//! no order is approved on a link that was not reconciled.
 
 use super::{Books, Check, Received};
 use crate::fact::Fact;

@@ -1,10 +1,10 @@
 //! I15: a send without an answer is Unknown; it is resolved by the rule of section 7, never by
 //! guessing, never by sending again.
 //!
-//! Proof of absence is two complete reconciliations within one link generation, far enough apart, that
-//! both lack the order, since it became Unknown; a reconciliation that is recorded right behind the
-//! verdict counts as one of them. The end of a time in force is taken from the
-//! record's word: the auditor has no exchange calendar.
+//! Proof of absence is two complete reconciliations within one link generation, far enough apart,
+//! that both lack the order, since it became Unknown; a reconciliation that is recorded right
+//! behind the verdict counts as one of them. The end of a time in force is taken from the record's
+//! word: the auditor has no exchange calendar.
 
 use super::{Books, Check, Received};
 use crate::fact::{Fact, Reconciliation, TimeInForce};
@@ -109,8 +109,8 @@ impl UnknownByTheRule {
         }
     }
 
-    /// Judges the verdicts that are too old at `now` for a reconciliation to belong to them; without
-    /// a time, all.
+    /// Judges the verdicts that are too old at `now` for a reconciliation to belong to them;
+    /// without a time, all.
     pub fn settle(&mut self, books: &Books, now: Option<Timestamp>, tally: &mut Tally) {
         let settle = books.settings.unknown_settle;
         let (waiting, due): (Vec<_>, Vec<_>) = std::mem::take(&mut self.verdicts)

@@ -215,11 +215,9 @@ fn lifecycle_kind(kind: &venue::EventKind) -> LifecycleKind {
             quantity: *quantity,
             delivery: delivered(delivery),
         },
-        venue::EventKind::CashSettled { con_id, quantity, amount } => LifecycleKind::CashSettled {
-            con_id: *con_id,
-            quantity: *quantity,
-            amount: *amount,
-        },
+        venue::EventKind::CashSettled { con_id, quantity, amount } => {
+            LifecycleKind::CashSettled { con_id: *con_id, quantity: *quantity, amount: *amount }
+        }
         venue::EventKind::Dividend { con_id, amount } => {
             LifecycleKind::Dividend { con_id: *con_id, amount: *amount }
         }

@@ -77,14 +77,13 @@ impl Desk {
     }
 
     fn watch_legs(&mut self, now: Now) {
-        let uneven: Vec<OrderId> = self
-            .state
-            .orders
-            .iter()
-            .filter(|(_, entry)| entry.touched_units() != entry.filled_units().0)
+        let unsettled = self.state.orders.unsettled();
+        let uneven: Vec<OrderId> = unsettled
+            .filter(|(_, entry)| entry.is_uneven())
             .map(|(order_id, _)| *order_id)
             .collect();
-        self.uneven.retain(|order_id, _| uneven.contains(order_id));
+        let orders = &self.state.orders;
+        self.uneven.retain(|order_id, _| orders.get(order_id).is_some_and(OrderEntry::is_uneven));
         for order_id in uneven {
             let since = *self.uneven.entry(order_id).or_insert(now.process);
             if now.process.since(since) < self.config.leg_deadline {

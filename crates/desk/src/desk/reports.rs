@@ -365,6 +365,11 @@ impl Desk {
 
     fn on_execution(&mut self, fill: &Fill, context: &Context<'_>, now: Now) {
         let judged = self.state.ledger.judge(&fill.exec_id);
+        // A reconciliation brings all executions of the day again.
+        let known = matches!(judged, Judgement::Duplicate | Judgement::Superseded);
+        if known && !mutation::active("skip_exec_dedupe") {
+            return;
+        }
         let strategy = self.state.owner(fill);
         let terms = terms_of(context, fill.con_id);
         let filled =

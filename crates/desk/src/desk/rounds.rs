@@ -237,7 +237,7 @@ impl Desk {
 
     fn compare_positions(&mut self, result: &RoundResult) -> Vec<String> {
         let broker: BTreeMap<ConId, Quantity> = result.positions.iter().copied().collect();
-        let own = self.state.ledger.positions();
+        let own = self.state.ledger.positions().clone();
         let known = self.state.restricted.keys();
         let instruments: BTreeSet<ConId> =
             broker.keys().chain(own.keys()).chain(known).copied().collect();

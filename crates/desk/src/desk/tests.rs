@@ -3,6 +3,7 @@
 
 mod broker;
 mod incidents;
+mod kept;
 mod property;
 mod table;
 mod world;

@@ -1,8 +1,9 @@
-//! One order as the desk knows it: phase, executions per leg, permanent numbers, a modify in flight.
+//! One order as the desk knows it: phase, executions per leg, permanent numbers, a modify in
+//! flight.
 
 use crate::mutation;
 use crate::order_state::OrderState;
-use market::instrument::{ConId, Contract};
+use market::instrument::{ConId, Contract, Leg};
 use market::money::{Price, Quantity};
 use market::quote::Side;
 use market::time::Timestamp;
@@ -66,6 +67,15 @@ pub struct OrderEntry {
     pub combo_lines: BTreeSet<ExecId>,
 }
 
+/// How far one leg is filled.
+struct LegFilled {
+    con_id: ConId,
+    /// Signed contracts per unit of the order.
+    per_unit: i64,
+    /// Contracts filled, positive in the order's direction.
+    in_direction: i64,
+}
+
 impl OrderEntry {
     /// A new order of an approved intent.
     pub(super) fn new(intent: &Intent, order: Order, hash: OrderHash) -> Self {
@@ -111,27 +121,47 @@ impl OrderEntry {
         &self.order.key.strategy
     }
 
+    /// Per leg, what one unit moves (signed contracts) and what is filled in that direction.
+    fn legs(&self) -> impl Iterator<Item = LegFilled> {
+        let (single, legs): (_, &[Leg]) = match &self.order.contract {
+            Contract::Single(con_id) => (Some(Leg { con_id: *con_id, ratio: 1 }), &[]),
+            Contract::Combo(combo) => (None, combo.legs()),
+        };
+        single.into_iter().chain(legs.iter().copied()).map(|leg| {
+            let per_unit = i64::from(leg.ratio) * self.order.side.sign();
+            let filled = self.filled.get(&leg.con_id).copied().unwrap_or_default().0;
+            LegFilled { con_id: leg.con_id, per_unit, in_direction: filled * per_unit.signum() }
+        })
+    }
+
     /// Units of which every leg is filled.
     #[must_use]
     pub fn filled_units(&self) -> Quantity {
-        let legs = self.order.contract.legs().into_iter().map(|leg| {
-            let per_unit = i64::from(leg.ratio) * self.order.side.sign();
-            let filled = self.filled.get(&leg.con_id).copied().unwrap_or_default().0;
-            (filled * per_unit.signum()).div_euclid(per_unit.abs())
-        });
-        Quantity(legs.min().unwrap_or_default())
+        let units = self.legs().map(|leg| leg.in_direction.div_euclid(leg.per_unit.abs()));
+        Quantity(units.min().unwrap_or_default())
     }
 
     /// Units of which at least one leg is filled in part.
     #[must_use]
     pub fn touched_units(&self) -> i64 {
-        let touched = self.order.contract.legs().into_iter().map(|leg| {
-            let per_unit = i64::from(leg.ratio) * self.order.side.sign();
-            let filled = self.filled.get(&leg.con_id).copied().unwrap_or_default().0;
-            let in_direction = filled * per_unit.signum();
-            (in_direction + per_unit.abs() - 1).div_euclid(per_unit.abs())
+        let units = self.legs().map(|leg| {
+            let per_unit = leg.per_unit.abs();
+            (leg.in_direction + per_unit - 1).div_euclid(per_unit)
         });
-        touched.max().unwrap_or_default()
+        units.max().unwrap_or_default()
+    }
+
+    /// A leg is filled in more units than another.
+    #[must_use]
+    pub fn is_uneven(&self) -> bool {
+        self.touched_units() != self.filled_units().0
+    }
+
+    /// Nothing can come of it that a reservation or a deadline must watch: it ended, its executions
+    /// are booked, and its legs are even. So it reserves nothing ([`OrderEntry::pending`]).
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        !self.is_live() && self.owed <= Quantity::ZERO && !self.is_uneven()
     }
 
     /// Units without executions in every leg; never negative.
@@ -223,12 +253,10 @@ impl OrderEntry {
         }
         let expected = self.touched_units().min(total.saturating_mul(copies));
         if matches!(order.contract, Contract::Combo(_)) {
-            for leg in order.contract.legs() {
-                let per_unit = i64::from(leg.ratio) * order.side.sign();
-                let filled = self.filled.get(&leg.con_id).copied().unwrap_or_default().0;
-                let missing = (expected * per_unit - filled) * per_unit.signum();
+            for leg in self.legs() {
+                let missing = expected * leg.per_unit.abs() - leg.in_direction;
                 if missing > 0 {
-                    let side = if per_unit > 0 { Side::Buy } else { Side::Sell };
+                    let side = if leg.per_unit > 0 { Side::Buy } else { Side::Sell };
                     let single = Contract::Single(leg.con_id);
                     // A leg alone has no limit of its own; the combo's bounds only the sum.
                     reserved.push(pending(single, side, missing, Price::ZERO));

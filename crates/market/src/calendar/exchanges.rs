@@ -56,11 +56,7 @@ impl Calendar {
             .map(|day| Session {
                 day,
                 open: wall_clock(day, time(9, 30, 0, 0), &zone),
-                close: wall_clock(
-                    day,
-                    if is_half_day(day) { early_close } else { close },
-                    &zone,
-                ),
+                close: wall_clock(day, if is_half_day(day) { early_close } else { close }, &zone),
             })
             .collect();
         Self::new(name, zone, sessions).expect("days rise and sessions lie within their day")
@@ -150,10 +146,7 @@ mod tests {
         assert_eq!(calendar.close_of(monday), Some(at("2020-01-06T22:00:00Z")));
         assert_eq!(calendar.trading_day(at("2020-01-05T23:30:00Z")), monday);
         assert!(!calendar.is_open(at("2020-01-06T22:30:00Z")));
-        assert_eq!(
-            calendar.trading_day(at("2020-01-06T22:30:00Z")),
-            day("2020-01-07")
-        );
+        assert_eq!(calendar.trading_day(at("2020-01-06T22:30:00Z")), day("2020-01-07"));
         assert!(!calendar.is_open(at("2020-01-04T12:00:00Z")), "a Saturday");
         let memorial = calendar.close_of(day("2020-05-25"));
         assert_eq!(memorial, Some(at("2020-05-25T17:00:00Z")));

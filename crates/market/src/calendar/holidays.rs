@@ -101,12 +101,8 @@ fn easter(year: i16) -> Option<Date> {
     let shift = (a + 11 * moon + 22 * sunday) / 451;
     let total = moon + sunday - 7 * shift + 114;
     let (month, monthday) = (total / 31, total % 31 + 1);
-    Date::new(
-        i16::try_from(year).ok()?,
-        i8::try_from(month).ok()?,
-        i8::try_from(monthday).ok()?,
-    )
-    .ok()
+    Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(monthday).ok()?)
+        .ok()
 }
 
 #[cfg(test)]
@@ -143,13 +139,7 @@ mod tests {
         for text in ["2015-12-24", "2015-11-27", "2014-07-03", "2023-07-03"] {
             assert!(is_half_day(day(text)), "{text}");
         }
-        for text in [
-            "2020-07-03",
-            "2021-12-24",
-            "2026-07-02",
-            "2015-07-02",
-            "2016-12-23",
-        ] {
+        for text in ["2020-07-03", "2021-12-24", "2026-07-02", "2015-07-02", "2016-12-23"] {
             assert!(!is_half_day(day(text)), "{text}");
         }
     }

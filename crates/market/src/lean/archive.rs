@@ -112,10 +112,8 @@ where
         entry: entry.to_owned(),
         cause,
     };
-    let file = std::fs::read(path).map_err(|cause| LeanError::Io {
-        path: path.to_owned(),
-        cause,
-    })?;
+    let file =
+        std::fs::read(path).map_err(|cause| LeanError::Io { path: path.to_owned(), cause })?;
     let mut zip = zip::ZipArchive::new(Cursor::new(file))
         .map_err(|cause| zip_error("the archive", cause.to_string()))?;
     let mut allow = |error: LeanError| match bad_rows {
@@ -144,10 +142,7 @@ where
             continue;
         }
         let Some(entry) = EntryName::parse(&name) else {
-            allow(LeanError::EntryName {
-                path: path.to_owned(),
-                entry: name,
-            })?;
+            allow(LeanError::EntryName { path: path.to_owned(), entry: name })?;
             continue;
         };
         if !entry_wanted(&entry) {
@@ -190,19 +185,13 @@ mod tests {
                 expiry: Date::new(2016, 1, 15).unwrap(),
             }))
         );
-        let month = ContractMonth {
-            year: 2020,
-            month: 3,
-        };
+        let month = ContractMonth { year: 2020, month: 3 };
         assert_eq!(
             EntryName::parse("20200105_es_minute_quote_202003.csv"),
             Some(EntryName::Future(month))
         );
         assert_eq!(month.code(), "H0");
-        assert_eq!(
-            EntryName::parse("20131010_aig_Quote_Tick.csv"),
-            Some(EntryName::Spot)
-        );
+        assert_eq!(EntryName::parse("20131010_aig_Quote_Tick.csv"), Some(EntryName::Spot));
         for wrong in [
             "readme.txt",
             "20200105_es.csv",

@@ -84,10 +84,8 @@ pub fn read_market_hours(
         entry: key.to_owned(),
         cause,
     };
-    let text = std::fs::read_to_string(path).map_err(|cause| LeanError::Io {
-        path: path.to_owned(),
-        cause,
-    })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|cause| LeanError::Io { path: path.to_owned(), cause })?;
     let mut database: Database =
         serde_json::from_str(&text).map_err(|cause| fail(cause.to_string()))?;
     let entry = database.entries.remove(key);
@@ -100,15 +98,7 @@ pub fn read_market_hours(
 }
 
 fn rules(mut entry: Entry, hours: Hours) -> Result<Rules, String> {
-    let names = [
-        "monday",
-        "tuesday",
-        "wednesday",
-        "thursday",
-        "friday",
-        "saturday",
-        "sunday",
-    ];
+    let names = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
     let mut week: [Vec<Stretch>; 7] = Default::default();
     for (stretches, name) in week.iter_mut().zip(names) {
         let Some(segments) = entry.week.remove(name) else {
@@ -128,11 +118,7 @@ fn rules(mut entry: Entry, hours: Hours) -> Result<Rules, String> {
     };
     Ok(Rules {
         week,
-        holidays: entry
-            .holidays
-            .iter()
-            .map(|day| us_date(day))
-            .collect::<Result<_, _>>()?,
+        holidays: entry.holidays.iter().map(|day| us_date(day)).collect::<Result<_, _>>()?,
         early_closes: dated(&entry.early_closes)?,
         late_opens: dated(&entry.late_opens)?,
     })
@@ -159,13 +145,9 @@ fn sessions(
                 None => sessions.push(Session { day, open, close }),
             }
         }
-        let span = sessions
-            .last()
-            .map(|session| session.close.since(session.open));
+        let span = sessions.last().map(|session| session.close.since(session.open));
         if span > Some(LONGEST_SESSION) {
-            return Err(format!(
-                "on {day} it is open for more than a day without a break"
-            ));
+            return Err(format!("on {day} it is open for more than a day without a break"));
         }
         day = day.plus_days(1);
     }
@@ -211,10 +193,8 @@ fn seconds(text: &str) -> Result<u32, String> {
     if matches!(text, "1.00:00:00" | "1:00:00:00" | "24:00:00") {
         return Ok(DAY_SECONDS);
     }
-    let parts: Vec<u32> = text
-        .split(':')
-        .map(|part| part.parse().map_err(|_| fail()))
-        .collect::<Result<_, _>>()?;
+    let parts: Vec<u32> =
+        text.split(':').map(|part| part.parse().map_err(|_| fail())).collect::<Result<_, _>>()?;
     match parts[..] {
         [hours, minutes, seconds] if hours < 24 && minutes < 60 && seconds < 60 => {
             Ok(hours * 3600 + minutes * 60 + seconds)
@@ -227,10 +207,8 @@ fn seconds(text: &str) -> Result<u32, String> {
 fn us_date(text: &str) -> Result<Date, String> {
     let fail = || format!("`{text}` is not a day, write M/D/YYYY");
     let day = text.split_whitespace().next().unwrap_or("");
-    let parts: Vec<i16> = day
-        .split('/')
-        .map(|part| part.parse().map_err(|_| fail()))
-        .collect::<Result<_, _>>()?;
+    let parts: Vec<i16> =
+        day.split('/').map(|part| part.parse().map_err(|_| fail())).collect::<Result<_, _>>()?;
     let [month, monthday, year] = parts[..] else {
         return Err(fail());
     };

@@ -38,21 +38,15 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn new(line: &'a [u8]) -> Self {
-        Self {
-            rest: line.split((|byte| *byte == b',') as fn(&u8) -> bool),
-        }
+        Self { rest: line.split((|byte| *byte == b',') as fn(&u8) -> bool) }
     }
 
     fn next(&mut self, field: &'static str) -> Result<&'a [u8], BadField> {
-        self.rest
-            .next()
-            .ok_or_else(|| bad(field, b"", "there (the line is too short)"))
+        self.rest.next().ok_or_else(|| bad(field, b"", "there (the line is too short)"))
     }
 
     fn end(mut self) -> Result<(), BadField> {
-        self.rest
-            .next()
-            .map_or(Ok(()), |extra| Err(bad("line", extra, "its end")))
+        self.rest.next().map_or(Ok(()), |extra| Err(bad("line", extra, "its end")))
     }
 
     fn milliseconds(&mut self) -> Result<i64, BadField> {
@@ -84,9 +78,7 @@ impl<'a> Fields<'a> {
     }
 
     fn skip(&mut self, fields: [&'static str; 3]) -> Result<(), BadField> {
-        fields
-            .into_iter()
-            .try_for_each(|field| self.next(field).map(|_| ()))
+        fields.into_iter().try_for_each(|field| self.next(field).map(|_| ()))
     }
 }
 
@@ -103,14 +95,8 @@ pub(super) fn quote_bar(line: &[u8], scale: PriceScale) -> Result<QuoteRow, BadF
     fields.end()?;
     Ok(QuoteRow {
         milliseconds,
-        bid: bid.map(|price| Level {
-            price,
-            size: bid_size,
-        }),
-        ask: ask.map(|price| Level {
-            price,
-            size: ask_size,
-        }),
+        bid: bid.map(|price| Level { price, size: bid_size }),
+        ask: ask.map(|price| Level { price, size: ask_size }),
     })
 }
 
@@ -163,30 +149,18 @@ pub(super) fn quote_tick(line: &[u8]) -> Result<Option<QuoteRow>, BadField> {
     fields.end()?;
     Ok((!suspicious).then(|| QuoteRow {
         milliseconds,
-        bid: bid.map(|price| Level {
-            price,
-            size: bid_size,
-        }),
-        ask: ask.map(|price| Level {
-            price,
-            size: ask_size,
-        }),
+        bid: bid.map(|price| Level { price, size: bid_size }),
+        ask: ask.map(|price| Level { price, size: ask_size }),
     }))
 }
 
 fn bad(field: &'static str, text: &[u8], expected: &'static str) -> BadField {
     let kept = &text[..text.len().min(40)];
-    BadField {
-        field,
-        text: String::from_utf8_lossy(kept).into_owned(),
-        expected,
-    }
+    BadField { field, text: String::from_utf8_lossy(kept).into_owned(), expected }
 }
 
 fn whole(text: &[u8]) -> Option<i64> {
-    micros(text)
-        .filter(|micros| micros % MICROS == 0)
-        .map(|micros| micros / MICROS)
+    micros(text).filter(|micros| micros % MICROS == 0).map(|micros| micros / MICROS)
 }
 
 /// Non-negative decimal text as micro-units; `None` beyond six decimals or 9e12.
@@ -227,10 +201,7 @@ mod tests {
 
     #[test]
     fn a_bar_counts_by_its_closes_and_a_blank_side_is_nobody() {
-        let plain = quote_bar(
-            b"82500000,,,,,0,264.75,265,264.5,264.25,1",
-            PriceScale::Plain,
-        );
+        let plain = quote_bar(b"82500000,,,,,0,264.75,265,264.5,264.25,1", PriceScale::Plain);
         let row = plain.unwrap();
         assert_eq!((row.milliseconds, row.bid), (82_500_000, None));
         assert_eq!(row.ask, level("264.25", 1));
@@ -259,9 +230,7 @@ mod tests {
 
     #[test]
     fn ticks_speak_of_one_side_and_suspicious_ones_of_none() {
-        let row = quote_tick(b"14400201,468700,100,0,0,P,1,0")
-            .unwrap()
-            .unwrap();
+        let row = quote_tick(b"14400201,468700,100,0,0,P,1,0").unwrap().unwrap();
         assert_eq!((row.bid, row.ask), (level("46.87", 100), None));
         assert_eq!(quote_tick(b"14400201,468700,100,0,0,P,1,1"), Ok(None));
         let error = quote_tick(b"14400201,468700,100,0,0,P,1,x").unwrap_err();
@@ -271,10 +240,7 @@ mod tests {
     #[test]
     fn an_index_bar_is_quoted_half_a_tick_to_either_side() {
         let row = index_bar(b"0,1,1,1,3700.65,2", Price::from_micros(10_000)).unwrap();
-        assert_eq!(
-            (row.bid, row.ask),
-            (level("3700.645", 0), level("3700.655", 0))
-        );
+        assert_eq!((row.bid, row.ask), (level("3700.645", 0), level("3700.655", 0)));
     }
 
     proptest! {

@@ -140,27 +140,15 @@ pub(super) fn find(root: &Path, date: Date, underlying: Option<&str>) -> Result<
     let mut source = match (found.len(), found.pop()) {
         (1, Some(source)) => source,
         (0, _) => {
-            return Err(LeanError::NothingRecorded {
-                root: root.to_owned(),
-                date,
-                found: all,
-            });
+            return Err(LeanError::NothingRecorded { root: root.to_owned(), date, found: all });
         }
         _ => {
-            return Err(LeanError::Ambiguous {
-                root: root.to_owned(),
-                date,
-                found: all,
-            });
+            return Err(LeanError::Ambiguous { root: root.to_owned(), date, found: all });
         }
     };
     source.underlyings = underlying_archives(root, &source, date);
     if source.underlyings.is_empty() {
-        return Err(LeanError::NoUnderlying {
-            root: root.to_owned(),
-            date,
-            symbol: source.symbol,
-        });
+        return Err(LeanError::NoUnderlying { root: root.to_owned(), date, symbol: source.symbol });
     }
     let (product, span) = (source.product, source.span);
     let kind = "openinterest";
@@ -243,12 +231,7 @@ fn option_archives(
                 // One dot: LEAN's repository also has stray `.zip.zip` files.
                 let plain = name.ends_with(".zip") && name.matches('.').count() == 1;
                 if plain && name.starts_with(&start) {
-                    archives.push(OptionArchive {
-                        path,
-                        day,
-                        class: class.clone(),
-                        month,
-                    });
+                    archives.push(OptionArchive { path, day, class: class.clone(), month });
                 }
             }
         }
@@ -284,10 +267,7 @@ fn children(folder: &Path) -> Result<Vec<PathBuf>, LeanError> {
     if !folder.is_dir() {
         return Ok(Vec::new());
     }
-    let fail = |cause| LeanError::Io {
-        path: folder.to_owned(),
-        cause,
-    };
+    let fail = |cause| LeanError::Io { path: folder.to_owned(), cause };
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(fail)? {
         paths.push(entry.map_err(fail)?.path());
@@ -297,8 +277,7 @@ fn children(folder: &Path) -> Result<Vec<PathBuf>, LeanError> {
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name()
-        .map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
 fn capitals(path: &Path) -> String {

@@ -97,12 +97,10 @@ pub(super) fn catalog(
             Key::Underlying(month) => underlying(source, *con_id, *month)?,
             Key::Option { month, .. } => {
                 let parent = Key::Underlying(*month);
-                let parent = ids
-                    .get(&parent)
-                    .ok_or_else(|| LeanError::NoUnderlyingFuture {
-                        symbol: source.symbol.clone(),
-                        month: month.map_or_else(String::new, ContractMonth::code),
-                    })?;
+                let parent = ids.get(&parent).ok_or_else(|| LeanError::NoUnderlyingFuture {
+                    symbol: source.symbol.clone(),
+                    month: month.map_or_else(String::new, ContractMonth::code),
+                })?;
                 option(source, key, *con_id, *parent)?
             }
         };
@@ -159,22 +157,11 @@ fn option(
     con_id: ConId,
     underlying: ConId,
 ) -> Result<Instrument, LeanError> {
-    let Key::Option {
-        class,
-        month,
-        expiry: named,
-        strike,
-        right,
-        style,
-    } = key
-    else {
+    let Key::Option { class, month, expiry: named, strike, right, style } = key else {
         return Err(LeanError::NotAnOption);
     };
     let calendar = &source.calendar;
-    let no_day = || LeanError::Expiry {
-        contract: class.clone(),
-        expiry: *named,
-    };
+    let no_day = || LeanError::Expiry { contract: class.clone(), expiry: *named };
     // Old expiries are Saturdays, some are holidays: the trading day before is meant.
     let expiry = calendar.last_trading_day(*named).ok_or_else(no_day)?;
     let close = calendar.close_of(expiry).ok_or_else(no_day)?;
@@ -248,12 +235,9 @@ const QUARTER: Price = Price::from_micros(250_000);
 /// ES futures expire on the third Friday of their month, or the trading day before it.
 fn future_expiry(source: &Source, month: ContractMonth) -> Result<Date, LeanError> {
     let friday = third_friday(month.year, month.month);
-    friday
-        .and_then(|friday| source.calendar.last_trading_day(friday))
-        .ok_or_else(|| LeanError::NoUnderlyingFuture {
-            symbol: source.symbol.clone(),
-            month: month.code(),
-        })
+    friday.and_then(|friday| source.calendar.last_trading_day(friday)).ok_or_else(|| {
+        LeanError::NoUnderlyingFuture { symbol: source.symbol.clone(), month: month.code() }
+    })
 }
 
 /// 09:30 New York, when the opening prices settle what expires in the morning.

@@ -30,11 +30,8 @@ pub(super) fn lane(forward: f64, strike: f64, total_vol: f64, is_call: bool) -> 
     let moneyness = log_moneyness(forward, strike);
     let sign = if is_call { 1.0 } else { -1.0 };
     let intrinsic = (sign * (forward - strike)).max(0.0);
-    let d1 = if moneyness == 0.0 {
-        0.5 * total_vol
-    } else {
-        moneyness / total_vol + 0.5 * total_vol
-    };
+    let d1 =
+        if moneyness == 0.0 { 0.5 * total_vol } else { moneyness / total_vol + 0.5 * total_vol };
     Lane {
         price: intrinsic + time_value(forward, strike, moneyness, total_vol),
         delta: sign * normal_cdf(sign * d1),

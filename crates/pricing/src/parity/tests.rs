@@ -61,9 +61,7 @@ impl Chain {
 #[test]
 fn exact_quotes_give_forward_and_rate_back() {
     let chain = Chain::fair(41, 1.0, 0.5, 0.04, 0.01);
-    let fit = chain
-        .fit(&ParitySettings::with_rate_guess(0.5, 0.03))
-        .unwrap();
+    let fit = chain.fit(&ParitySettings::with_rate_guess(0.5, 0.03)).unwrap();
     assert_eq!(fit.discount_source, DiscountSource::Quotes);
     assert!((fit.forward - 101.3).abs() < 1e-9, "{fit:?}");
     assert!((fit.discount - libm::exp(-0.02)).abs() < 1e-10, "{fit:?}");
@@ -78,9 +76,7 @@ fn a_quarter_of_the_quotes_gone_mad_moves_nothing() {
         chain.call_bid[index] += 7.0 + index as f64;
         chain.call_ask[index] += 7.0 + index as f64;
     }
-    let fit = chain
-        .fit(&ParitySettings::with_rate_guess(0.5, 0.03))
-        .unwrap();
+    let fit = chain.fit(&ParitySettings::with_rate_guess(0.5, 0.03)).unwrap();
     assert!((fit.forward - 101.3).abs() < 1e-6, "{fit:?}");
     assert!((fit.discount - libm::exp(-0.02)).abs() < 1e-7, "{fit:?}");
     assert_eq!(fit.pairs_used, 30);
@@ -89,9 +85,7 @@ fn a_quarter_of_the_quotes_gone_mad_moves_nothing() {
 #[test]
 fn wide_quotes_of_a_short_expiry_take_the_guessed_rate() {
     let chain = Chain::fair(9, 1.0, 0.02, 0.04, 0.1);
-    let fit = chain
-        .fit(&ParitySettings::with_rate_guess(0.02, 0.03))
-        .unwrap();
+    let fit = chain.fit(&ParitySettings::with_rate_guess(0.02, 0.03)).unwrap();
     assert_eq!(fit.discount_source, DiscountSource::Guess);
     assert_eq!(fit.discount, libm::exp(-0.02 * 0.03));
     assert!((fit.forward - 101.3).abs() < fit.forward_error, "{fit:?}");
@@ -100,9 +94,7 @@ fn wide_quotes_of_a_short_expiry_take_the_guessed_rate() {
 #[test]
 fn a_slope_far_from_the_guess_is_disbelieved() {
     let chain = Chain::fair(41, 1.0, 0.5, 0.40, 0.001);
-    let fit = chain
-        .fit(&ParitySettings::with_rate_guess(0.5, 0.03))
-        .map(|fit| fit.discount_source);
+    let fit = chain.fit(&ParitySettings::with_rate_guess(0.5, 0.03)).map(|fit| fit.discount_source);
     assert!(fit != Ok(DiscountSource::Quotes));
 }
 
@@ -128,25 +120,16 @@ fn half_spread_noise_stays_within_the_stated_errors() {
     let mut chain = Chain::fair(61, 1.0, 0.5, 0.04, 0.05);
     let mut state = 12_345_u64;
     for index in 0..61 {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let shift = ((state >> 11) as f64 / (1u64 << 53) as f64 - 0.5) * 0.1;
         chain.call_bid[index] = (chain.call_bid[index] + shift).max(0.0);
         chain.call_ask[index] = (chain.call_ask[index] + shift).max(0.001);
     }
-    let fit = chain
-        .fit(&ParitySettings::with_rate_guess(0.5, 0.03))
-        .unwrap();
+    let fit = chain.fit(&ParitySettings::with_rate_guess(0.5, 0.03)).unwrap();
     assert_eq!(fit.discount_source, DiscountSource::Quotes);
-    assert!(
-        (fit.forward - 101.3).abs() < 4.0 * fit.forward_error,
-        "{fit:?}"
-    );
-    assert!(
-        (fit.discount - libm::exp(-0.02)).abs() < 4.0 * fit.discount_error,
-        "{fit:?}"
-    );
+    assert!((fit.forward - 101.3).abs() < 4.0 * fit.forward_error, "{fit:?}");
+    assert!((fit.discount - libm::exp(-0.02)).abs() < 4.0 * fit.discount_error, "{fit:?}");
     assert!(fit.forward_error < 0.02, "{fit:?}");
 }
 
@@ -157,19 +140,10 @@ fn unusable_input_has_its_reason() {
     for value in &mut chain.call_bid[..5] {
         *value = f64::NAN;
     }
-    assert_eq!(
-        chain.fit(&settings),
-        Err(NoFit::TooFewPairs {
-            needed: 5,
-            found: 4
-        })
-    );
+    assert_eq!(chain.fit(&settings), Err(NoFit::TooFewPairs { needed: 5, found: 4 }));
     chain.put_ask.pop();
     assert_eq!(chain.fit(&settings), Err(NoFit::LengthMismatch));
-    let expired = ParitySettings {
-        years: 0.0,
-        ..settings
-    };
+    let expired = ParitySettings { years: 0.0, ..settings };
     assert_eq!(chain.fit(&expired), Err(NoFit::BadSettings));
     let mut scattered = Chain::fair(12, 1.0, 0.5, 0.04, 0.001);
     for index in 0..12 {
@@ -178,10 +152,7 @@ fn unusable_input_has_its_reason() {
         scattered.call_ask[index] += jump;
     }
     let spread_out = scattered.fit(&settings);
-    assert!(
-        spread_out.is_err() || spread_out.unwrap().forward_error > 0.5,
-        "{spread_out:?}"
-    );
+    assert!(spread_out.is_err() || spread_out.unwrap().forward_error > 0.5, "{spread_out:?}");
 }
 
 proptest::proptest! {

@@ -4,9 +4,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn strikes(count: usize) -> Vec<f64> {
-    (0..count)
-        .map(|index| -0.3 + 0.5 * index as f64 / (count - 1) as f64)
-        .collect()
+    (0..count).map(|index| -0.3 + 0.5 * index as f64 / (count - 1) as f64).collect()
 }
 
 fn skew(k: f64) -> f64 {
@@ -17,11 +15,7 @@ fn skew(k: f64) -> f64 {
 fn a_quadratic_smile_is_given_back_at_every_strike_and_between() {
     let k = strikes(25);
     let vol: Vec<f64> = k.iter().map(|&k| skew(k)).collect();
-    let inputs = SmileInputs {
-        log_moneyness: &k,
-        vol: &vol,
-        vol_error: &[0.002; 25],
-    };
+    let inputs = SmileInputs { log_moneyness: &k, vol: &vol, vol_error: &[0.002; 25] };
     let smile = Smile::fit(&inputs, 1.0).unwrap();
     assert_eq!(smile.quotes(), 25);
     for (index, vol) in vol.iter().enumerate() {
@@ -36,15 +30,8 @@ fn a_wrong_quote_is_exposed_by_the_others() {
     let k = strikes(25);
     let mut vol: Vec<f64> = k.iter().map(|&k| skew(k)).collect();
     vol[12] += 0.10;
-    let inputs = SmileInputs {
-        log_moneyness: &k,
-        vol: &vol,
-        vol_error: &[0.002; 25],
-    };
-    let fair = Smile::fit(&inputs, 1.0)
-        .unwrap()
-        .fair_vol_without(12)
-        .unwrap();
+    let inputs = SmileInputs { log_moneyness: &k, vol: &vol, vol_error: &[0.002; 25] };
+    let fair = Smile::fit(&inputs, 1.0).unwrap().fair_vol_without(12).unwrap();
     assert!((fair.vol - skew(k[12])).abs() < 1e-6, "{fair:?}");
     assert!(fair.standard_error < 0.002, "{fair:?}");
 }
@@ -53,11 +40,7 @@ fn a_wrong_quote_is_exposed_by_the_others() {
 fn errors_grow_outside_the_quoted_strikes() {
     let k = strikes(25);
     let vol: Vec<f64> = k.iter().map(|&k| skew(k)).collect();
-    let inputs = SmileInputs {
-        log_moneyness: &k,
-        vol: &vol,
-        vol_error: &[0.002; 25],
-    };
+    let inputs = SmileInputs { log_moneyness: &k, vol: &vol, vol_error: &[0.002; 25] };
     let smile = Smile::fit(&inputs, 1.0).unwrap();
     let inside = smile.fair_vol_at(0.0).unwrap().standard_error;
     assert!(smile.fair_vol_at(0.35).unwrap().standard_error > 3.0 * inside);
@@ -67,57 +50,22 @@ fn errors_grow_outside_the_quoted_strikes() {
 fn unusable_input_has_its_reason() {
     let k = strikes(6);
     let fit = |k: &[f64], vol: &[f64], vol_error: &[f64], roughness| {
-        Smile::fit(
-            &SmileInputs {
-                log_moneyness: k,
-                vol,
-                vol_error,
-            },
-            roughness,
-        )
-        .map(|_| ())
+        Smile::fit(&SmileInputs { log_moneyness: k, vol, vol_error }, roughness).map(|_| ())
     };
-    assert_eq!(
-        fit(&k, &[0.2; 5], &[0.01; 6], 1.0),
-        Err(NoSmile::LengthMismatch)
-    );
-    assert_eq!(
-        fit(&k, &[0.2; 6], &[0.01; 6], f64::NAN),
-        Err(NoSmile::BadRoughness)
-    );
+    assert_eq!(fit(&k, &[0.2; 5], &[0.01; 6], 1.0), Err(NoSmile::LengthMismatch));
+    assert_eq!(fit(&k, &[0.2; 6], &[0.01; 6], f64::NAN), Err(NoSmile::BadRoughness));
     assert_eq!(
         fit(&k[..4], &[0.2; 4], &[0.01; 4], 1.0),
-        Err(NoSmile::TooFewQuotes {
-            needed: 5,
-            found: 4
-        })
+        Err(NoSmile::TooFewQuotes { needed: 5, found: 4 })
     );
     let nan = [0.2, 0.2, f64::NAN, 0.2, 0.2, 0.2];
-    assert_eq!(
-        fit(&k, &nan, &[0.01; 6], 1.0),
-        Err(NoSmile::BadQuote { index: 2 })
-    );
-    assert_eq!(
-        fit(&k, &[0.2; 6], &[0.0; 6], 1.0),
-        Err(NoSmile::BadQuote { index: 0 })
-    );
-    assert_eq!(
-        fit(&[0.1; 6], &[0.2; 6], &[0.01; 6], 1.0),
-        Err(NoSmile::NotDetermined)
-    );
-    let smile = Smile::fit(
-        &SmileInputs {
-            log_moneyness: &k,
-            vol: &[0.2; 6],
-            vol_error: &[0.01; 6],
-        },
-        1.0,
-    )
-    .unwrap();
-    assert_eq!(
-        smile.fair_vol_without(6),
-        Err(NoSmile::NoSuchQuote { index: 6 })
-    );
+    assert_eq!(fit(&k, &nan, &[0.01; 6], 1.0), Err(NoSmile::BadQuote { index: 2 }));
+    assert_eq!(fit(&k, &[0.2; 6], &[0.0; 6], 1.0), Err(NoSmile::BadQuote { index: 0 }));
+    assert_eq!(fit(&[0.1; 6], &[0.2; 6], &[0.01; 6], 1.0), Err(NoSmile::NotDetermined));
+    let smile =
+        Smile::fit(&SmileInputs { log_moneyness: &k, vol: &[0.2; 6], vol_error: &[0.01; 6] }, 1.0)
+            .unwrap();
+    assert_eq!(smile.fair_vol_without(6), Err(NoSmile::NoSuchQuote { index: 6 }));
     assert_eq!(smile.fair_vol_at(f64::NAN), Err(NoSmile::NotDetermined));
 }
 

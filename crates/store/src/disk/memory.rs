@@ -150,9 +150,7 @@ impl MemoryDisk {
         if let Ok(inode) = inner.inode(file) {
             inode.content.truncate(length_bytes as usize);
             inode.synced.truncate(length_bytes as usize);
-            inode
-                .dirty
-                .retain(|page| page * PAGE_BYTES < length_bytes as usize);
+            inode.dirty.retain(|page| page * PAGE_BYTES < length_bytes as usize);
         }
     }
 
@@ -181,8 +179,7 @@ impl Inode {
         }
         self.content[offset..end].copy_from_slice(bytes);
         if !bytes.is_empty() {
-            self.dirty
-                .extend(offset / PAGE_BYTES..=(end - 1) / PAGE_BYTES);
+            self.dirty.extend(offset / PAGE_BYTES..=(end - 1) / PAGE_BYTES);
         }
     }
 }
@@ -190,10 +187,7 @@ impl Inode {
 impl Inner {
     fn inode(&mut self, file: &str) -> io::Result<&mut Inode> {
         let Some(number) = self.names.get(file) else {
-            return Err(io::Error::new(
-                ErrorKind::NotFound,
-                format!("no file {file}"),
-            ));
+            return Err(io::Error::new(ErrorKind::NotFound, format!("no file {file}")));
         };
         self.inodes
             .get_mut(number)
@@ -215,10 +209,7 @@ impl Inner {
     fn allocate(&mut self, bytes: u64) -> io::Result<()> {
         if let Some(free) = &mut self.faults.free_bytes {
             *free = free.checked_sub(bytes).ok_or_else(|| {
-                io::Error::new(
-                    ErrorKind::StorageFull,
-                    "memory disk is full, as it was told to be",
-                )
+                io::Error::new(ErrorKind::StorageFull, "memory disk is full, as it was told to be")
             })?;
         }
         Ok(())
@@ -298,14 +289,7 @@ impl Disk for MemoryDisk {
         let length = usize::try_from(length_bytes).map_err(io::Error::other)?;
         let content = vec![0; length];
         let dirty = (0..length.div_ceil(PAGE_BYTES)).collect();
-        inner.inodes.insert(
-            number,
-            Inode {
-                content,
-                synced: Vec::new(),
-                dirty,
-            },
-        );
+        inner.inodes.insert(number, Inode { content, synced: Vec::new(), dirty });
         inner.change_names(None, Some((file, number)));
         Ok(())
     }
@@ -317,9 +301,7 @@ impl Disk for MemoryDisk {
     fn read_at(&self, file: &str, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let mut inner = self.lock();
         let content = &inner.inode(file)?.content;
-        let start = usize::try_from(offset)
-            .map_err(io::Error::other)?
-            .min(content.len());
+        let start = usize::try_from(offset).map_err(io::Error::other)?.min(content.len());
         let count = buffer.len().min(content.len() - start);
         buffer[..count].copy_from_slice(&content[start..start + count]);
         Ok(count)
@@ -331,11 +313,7 @@ impl Disk for MemoryDisk {
         let offset = usize::try_from(offset).map_err(io::Error::other)?;
         let length = inner.inode(file)?.content.len();
         let fault = inner.write_fault();
-        let bytes = if fault.is_some() {
-            &bytes[..bytes.len() / 2]
-        } else {
-            bytes
-        };
+        let bytes = if fault.is_some() { &bytes[..bytes.len() / 2] } else { bytes };
         inner.allocate((offset + bytes.len()).saturating_sub(length) as u64)?;
         inner.inode(file)?.write(offset, bytes);
         match fault {
@@ -389,9 +367,7 @@ impl Disk for MemoryDisk {
     fn list(&self, dir: &str) -> io::Result<Vec<String>> {
         let inner = self.lock();
         let inside = inner.names.keys().filter(|name| folder(name) == dir);
-        Ok(inside
-            .map(|name| name.rsplit('/').next().unwrap_or(name).to_owned())
-            .collect())
+        Ok(inside.map(|name| name.rsplit('/').next().unwrap_or(name).to_owned()).collect())
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -459,18 +435,13 @@ mod tests {
             let disk = synced_file(3);
             disk.write_at("a/f", 0, &[1; PAGE_BYTES]).unwrap();
             disk.sync_data("a/f").unwrap();
-            disk.write_at("a/f", PAGE_BYTES as u64, &[2; 2 * PAGE_BYTES])
-                .unwrap();
+            disk.write_at("a/f", PAGE_BYTES as u64, &[2; 2 * PAGE_BYTES]).unwrap();
             disk.crash(seed);
             let content = disk.read("a/f").unwrap();
             assert_eq!(content[0], 1);
             survivors.insert((content[PAGE_BYTES], content[2 * PAGE_BYTES]));
         }
-        assert_eq!(
-            survivors.len(),
-            4,
-            "every subset of the two pages must occur"
-        );
+        assert_eq!(survivors.len(), 4, "every subset of the two pages must occur");
     }
 
     #[test]

@@ -29,10 +29,7 @@ impl RealDisk {
     /// If the folder cannot be made.
     pub fn new(root: &Path) -> io::Result<RealDisk> {
         fs::create_dir_all(root)?;
-        Ok(RealDisk {
-            root: root.to_owned(),
-            open: Mutex::new(BTreeMap::new()),
-        })
+        Ok(RealDisk { root: root.to_owned(), open: Mutex::new(BTreeMap::new()) })
     }
 
     /// The folder that all paths are relative to.
@@ -45,12 +42,7 @@ impl RealDisk {
         if let Some(file) = open.get(name) {
             return Ok(Arc::clone(file));
         }
-        let file = Arc::new(
-            OpenOptions::new()
-                .read(true)
-                .write(true)
-                .open(self.root.join(name))?,
-        );
+        let file = Arc::new(OpenOptions::new().read(true).write(true).open(self.root.join(name))?);
         if open.len() >= OPEN_FILES_MAX {
             open.pop_first();
         }
@@ -59,19 +51,12 @@ impl RealDisk {
     }
 
     fn forget(&self, name: &str) {
-        self.open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(name);
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 }
 
 fn write_zeros(path: &Path, length_bytes: u64) -> io::Result<()> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(path)?;
+    let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
     let mut offset = 0;
     while offset < length_bytes {
         let part = (length_bytes - offset).min(ZEROS.len() as u64);

@@ -58,9 +58,7 @@ impl BatchHeader {
     }
 
     pub fn decode(bytes: &[u8]) -> Result<BatchHeader, NotARecord> {
-        let head = bytes
-            .get(..BATCH_BYTES)
-            .ok_or(NotARecord::Damaged("batch is cut short"))?;
+        let head = bytes.get(..BATCH_BYTES).ok_or(NotARecord::Damaged("batch is cut short"))?;
         let is_seal = head[..4] == MAGIC_SEAL;
         if !is_seal && head[..4] != MAGIC_BATCH {
             return Err(NotARecord::Damaged("no batch begins here"));
@@ -74,17 +72,10 @@ impl BatchHeader {
         let kind = match (is_seal, le_u32(head, 8)) {
             (true, _) => BatchKind::Seal,
             (false, 0) => return Err(NotARecord::Damaged("batch without records")),
-            (false, count) => BatchKind::Records {
-                count,
-                bytes: le_u32(head, 12),
-            },
+            (false, count) => BatchKind::Records { count, bytes: le_u32(head, 12) },
         };
         let first_seq = Seq(le_u64(head, 16));
-        Ok(BatchHeader {
-            kind,
-            first_seq,
-            durable_before: Seq(le_u64(head, 24)),
-        })
+        Ok(BatchHeader { kind, first_seq, durable_before: Seq(le_u64(head, 24)) })
     }
 
     /// The first header in `bytes` that calls `seq` durable, with its offset there.
@@ -101,36 +92,19 @@ mod tests {
     use super::*;
 
     fn sample() -> BatchHeader {
-        let kind = BatchKind::Records {
-            count: 2,
-            bytes: 300,
-        };
-        BatchHeader {
-            kind,
-            first_seq: Seq(9),
-            durable_before: Seq(8),
-        }
+        let kind = BatchKind::Records { count: 2, bytes: 300 };
+        BatchHeader { kind, first_seq: Seq(9), durable_before: Seq(8) }
     }
 
     #[test]
     fn the_bytes_of_a_header_are_the_ones_that_format_1_promised() {
-        let hex: String = sample()
-            .encode()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        assert_eq!(
-            hex,
-            "4f49424201000000020000002c01000009000000000000000800000000000000542ba859"
-        );
+        let hex: String = sample().encode().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "4f49424201000000020000002c01000009000000000000000800000000000000542ba859");
     }
 
     #[test]
     fn headers_come_back_and_a_flipped_bit_is_noticed() {
-        let seal = BatchHeader {
-            kind: BatchKind::Seal,
-            ..sample()
-        };
+        let seal = BatchHeader { kind: BatchKind::Seal, ..sample() };
         for header in [sample(), seal] {
             let bytes = header.encode();
             assert_eq!(BatchHeader::decode(&bytes), Ok(header));
@@ -146,10 +120,7 @@ mod tests {
     fn only_a_header_that_calls_the_seq_durable_is_proof() {
         let mut bytes = vec![7; 50];
         bytes.extend_from_slice(&sample().encode());
-        assert_eq!(
-            BatchHeader::find_proof_that_durable(&bytes, Seq(8)),
-            Some(50)
-        );
+        assert_eq!(BatchHeader::find_proof_that_durable(&bytes, Seq(8)), Some(50));
         assert_eq!(BatchHeader::find_proof_that_durable(&bytes, Seq(9)), None);
     }
 }

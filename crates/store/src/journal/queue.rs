@@ -79,12 +79,8 @@ pub enum JournalState {
 }
 
 impl JournalState {
-    const ALL: [JournalState; 4] = [
-        JournalState::Open,
-        JournalState::StorageFull,
-        JournalState::Failed,
-        JournalState::Closed,
-    ];
+    const ALL: [JournalState; 4] =
+        [JournalState::Open, JournalState::StorageFull, JournalState::Failed, JournalState::Closed];
 }
 
 pub(crate) struct QueueBounds {
@@ -146,10 +142,7 @@ impl std::fmt::Debug for JournalHandle {
 
 impl JournalHandle {
     pub(crate) fn new(last_seq: Seq, bounds: QueueBounds) -> JournalHandle {
-        let queue = Queue {
-            last_assigned: last_seq,
-            ..Queue::default()
-        };
+        let queue = Queue { last_assigned: last_seq, ..Queue::default() };
         JournalHandle {
             shared: Arc::new(Shared {
                 bounds,
@@ -201,28 +194,19 @@ impl JournalHandle {
             return Err(AppendError::Empty);
         }
         if records.len() > bounds.records {
-            return Err(AppendError::TooMany {
-                records: records.len(),
-                limit: bounds.records,
-            });
+            return Err(AppendError::TooMany { records: records.len(), limit: bounds.records });
         }
         let mut total = 0;
         for record in records {
             let bytes = encoded_bytes(writer.role(), &record.payload);
             if bytes > bounds.record_bytes {
-                return Err(AppendError::TooLarge {
-                    bytes,
-                    limit: bounds.record_bytes,
-                });
+                return Err(AppendError::TooLarge { bytes, limit: bounds.record_bytes });
             }
             total += bytes;
         }
         let limit = bounds.bytes.max(bounds.record_bytes);
         if total > limit {
-            return Err(AppendError::TooLarge {
-                bytes: total,
-                limit,
-            });
+            return Err(AppendError::TooLarge { bytes: total, limit });
         }
         Ok(total)
     }
@@ -251,9 +235,7 @@ impl JournalHandle {
     pub fn fence(&self, writer: &WriterTag) -> Result<Seq, AppendError> {
         let mut queue = self.queue();
         self.check_writer(&queue, writer)?;
-        queue
-            .generations
-            .insert(writer.role().to_owned(), writer.generation());
+        queue.generations.insert(writer.role().to_owned(), writer.generation());
         Ok(queue.last_assigned)
     }
 
@@ -300,17 +282,11 @@ impl JournalHandle {
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.shared
-            .queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn hooks(&self) -> MutexGuard<'_, Hooks> {
-        self.shared
-            .hooks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.hooks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Numbers a record of the journal itself, past every bound; it is not queued.
@@ -322,12 +298,7 @@ impl JournalHandle {
     ) -> Queued {
         let mut queue = self.queue();
         queue.last_assigned = queue.last_assigned.next();
-        Queued {
-            seq: queue.last_assigned,
-            tag: Arc::new(writer.clone()),
-            time_ns,
-            record: own,
-        }
+        Queued { seq: queue.last_assigned, tag: Arc::new(writer.clone()), time_ns, record: own }
     }
 
     pub(crate) fn drain(&self) -> VecDeque<Queued> {
@@ -384,18 +355,10 @@ impl Queue {
         for record in records {
             self.last_assigned = self.last_assigned.next();
             let (seq, tag) = (self.last_assigned, Arc::clone(&tag));
-            self.waiting.push_back(Queued {
-                seq,
-                tag,
-                time_ns,
-                record,
-            });
+            self.waiting.push_back(Queued { seq, tag, time_ns, record });
         }
         self.waiting_bytes += bytes;
-        SeqRange {
-            first,
-            last: self.last_assigned,
-        }
+        SeqRange { first, last: self.last_assigned }
     }
 }
 
@@ -404,11 +367,7 @@ mod tests {
     use super::*;
 
     fn handle() -> JournalHandle {
-        let bounds = QueueBounds {
-            records: 3,
-            bytes: 1_000,
-            record_bytes: 2_000,
-        };
+        let bounds = QueueBounds { records: 3, bytes: 1_000, record_bytes: 2_000 };
         JournalHandle::new(Seq(10), bounds)
     }
 
@@ -418,28 +377,16 @@ mod tests {
 
     fn record(payload_bytes: usize) -> NewRecord {
         let payload = vec![1; payload_bytes];
-        NewRecord {
-            kind: 1,
-            schema_version: 1,
-            checkpoint: false,
-            payload,
-        }
+        NewRecord { kind: 1, schema_version: 1, checkpoint: false, payload }
     }
 
     #[test]
     fn numbers_continue_without_a_gap_and_refused_appends_take_none() {
         let journal = handle();
-        let first = journal
-            .append(&tag(1), 0, vec![record(1), record(1)])
-            .unwrap();
+        let first = journal.append(&tag(1), 0, vec![record(1), record(1)]).unwrap();
         assert_eq!((first.first, first.last), (Seq(11), Seq(12)));
-        let refused = journal
-            .append(&tag(1), 0, vec![record(1), record(1)])
-            .unwrap_err();
-        assert!(
-            matches!(refused, AppendError::Full { records: 2, .. }),
-            "{refused}"
-        );
+        let refused = journal.append(&tag(1), 0, vec![record(1), record(1)]).unwrap_err();
+        assert!(matches!(refused, AppendError::Full { records: 2, .. }), "{refused}");
         let next = journal.append(&tag(1), 0, vec![record(1)]).unwrap();
         assert_eq!((next.first, journal.last_assigned()), (Seq(13), Seq(13)));
         assert_eq!(journal.durable(), Seq(10));
@@ -454,18 +401,9 @@ mod tests {
         assert_eq!(journal.drain().len(), 1);
         journal.append(&tag(1), 0, vec![record(1)]).unwrap();
         let refused = journal.append(&tag(1), 0, vec![record(2_000)]).unwrap_err();
-        assert!(
-            matches!(refused, AppendError::TooLarge { limit: 2_000, .. }),
-            "{refused}"
-        );
+        assert!(matches!(refused, AppendError::TooLarge { limit: 2_000, .. }), "{refused}");
         let refused = journal.append(&tag(1), 0, vec![record(1); 4]).unwrap_err();
-        assert_eq!(
-            refused,
-            AppendError::TooMany {
-                records: 4,
-                limit: 3
-            }
-        );
+        assert_eq!(refused, AppendError::TooMany { records: 4, limit: 3 });
     }
 
     #[test]
@@ -474,14 +412,7 @@ mod tests {
         journal.append(&tag(1), 0, vec![record(1)]).unwrap();
         assert_eq!(journal.fence(&tag(2)), Ok(Seq(11)));
         let refused = journal.append(&tag(1), 0, vec![record(1)]).unwrap_err();
-        assert!(matches!(
-            refused,
-            AppendError::Fenced {
-                generation: 1,
-                current: 2,
-                ..
-            }
-        ));
+        assert!(matches!(refused, AppendError::Fenced { generation: 1, current: 2, .. }));
         assert!(journal.fence(&tag(1)).is_err());
         let other = WriterTag::new("risk", 1).unwrap();
         journal.append(&other, 0, vec![record(1)]).unwrap();
@@ -492,17 +423,11 @@ mod tests {
     fn failure_is_final_and_closing_refuses() {
         let journal = handle();
         journal.close();
-        assert_eq!(
-            journal.append(&tag(1), 0, vec![record(1)]),
-            Err(AppendError::Closed)
-        );
+        assert_eq!(journal.append(&tag(1), 0, vec![record(1)]), Err(AppendError::Closed));
         journal.set_state(JournalState::Failed);
         journal.close();
         journal.set_state(JournalState::Open);
-        assert_eq!(
-            journal.append(&tag(1), 0, vec![record(1)]),
-            Err(AppendError::Failed)
-        );
+        assert_eq!(journal.append(&tag(1), 0, vec![record(1)]), Err(AppendError::Failed));
         assert_eq!(journal.fence(&tag(1)), Err(AppendError::Failed));
     }
 
@@ -510,13 +435,7 @@ mod tests {
     fn empty_appends_and_the_journals_own_kind_are_refused() {
         let journal = handle();
         assert_eq!(journal.append(&tag(1), 0, vec![]), Err(AppendError::Empty));
-        let own = NewRecord {
-            kind: CONTROL_KIND,
-            ..record(1)
-        };
-        assert_eq!(
-            journal.append(&tag(1), 0, vec![own]),
-            Err(AppendError::ReservedKind)
-        );
+        let own = NewRecord { kind: CONTROL_KIND, ..record(1) };
+        assert_eq!(journal.append(&tag(1), 0, vec![own]), Err(AppendError::ReservedKind));
     }
 }

@@ -56,12 +56,7 @@ pub(crate) fn recover(
                 let prepared = found.unused.as_ref();
                 let next_is_prepared = prepared
                     .is_some_and(|next| next.blank && next.file_bytes == options.segment_bytes);
-                WritableTail {
-                    index,
-                    file_bytes: tail.header.file_bytes,
-                    end,
-                    next_is_prepared,
-                }
+                WritableTail { index, file_bytes: tail.header.file_bytes, end, next_is_prepared }
             }
         }
     };
@@ -126,14 +121,12 @@ fn begin_next(
 fn apply(disk: &dyn Disk, cut: &Cut) -> Result<(), JournalError> {
     let file = &cut.torn.file;
     let write = |offset, bytes: &[u8]| {
-        disk.write_at(file, offset, bytes)
-            .map_err(|error| space_error("write", file, error))
+        disk.write_at(file, offset, bytes).map_err(|error| space_error("write", file, error))
     };
     if let Some((offset, header)) = &cut.rewritten {
         write(*offset, &header.encode())?;
     }
     write(cut.torn.offset, &vec![0; cut.torn.bytes as usize])?;
-    disk.sync_data(file)
-        .map_err(|error| io_error("sync", file, error))?;
+    disk.sync_data(file).map_err(|error| io_error("sync", file, error))?;
     Ok(())
 }

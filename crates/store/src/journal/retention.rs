@@ -31,10 +31,7 @@ pub fn droppable_segments(disk: &dyn Disk, durable: Seq) -> Result<Vec<u32>, Jou
     let Some(kept_from) = beginning_with_checkpoint.iter().rev().nth(1) else {
         return Ok(Vec::new());
     };
-    Ok(indexes
-        .into_iter()
-        .filter(|index| index < kept_from)
-        .collect())
+    Ok(indexes.into_iter().filter(|index| index < kept_from).collect())
 }
 
 fn begins_with_checkpoint(disk: &dyn Disk, index: u32, durable: Seq) -> Result<bool, JournalError> {
@@ -72,13 +69,10 @@ pub fn drop_segment(disk: &dyn Disk, durable: Seq) -> Result<Option<u32>, Journa
         return Ok(None);
     };
     let (from, to) = (segment_file(index), archived_file(index));
-    disk.make_dir(ARCHIVE_DIR)
-        .map_err(|error| io_error("make", ARCHIVE_DIR, error))?;
-    disk.rename(&from, &to)
-        .map_err(|error| io_error("archive", &from, error))?;
+    disk.make_dir(ARCHIVE_DIR).map_err(|error| io_error("make", ARCHIVE_DIR, error))?;
+    disk.rename(&from, &to).map_err(|error| io_error("archive", &from, error))?;
     for dir in [ARCHIVE_DIR, JOURNAL_DIR] {
-        disk.sync_dir(dir)
-            .map_err(|error| io_error("sync", dir, error))?;
+        disk.sync_dir(dir).map_err(|error| io_error("sync", dir, error))?;
     }
     Ok(Some(index))
 }

@@ -85,11 +85,7 @@ impl SegmentScan {
     fn open_batch(&mut self) -> Result<Option<Step>, JournalError> {
         let rest = &self.bytes[self.offset.min(self.bytes.len())..];
         if rest.iter().take(4).all(|byte| *byte == 0) {
-            let step = if is_zero(rest) {
-                Step::End
-            } else {
-                Step::Damage("bytes behind the end")
-            };
+            let step = if is_zero(rest) { Step::End } else { Step::Damage("bytes behind the end") };
             return Ok(Some(step));
         }
         let header = match BatchHeader::decode(rest) {
@@ -102,11 +98,7 @@ impl SegmentScan {
         }
         let BatchKind::Records { count, bytes } = header.kind else {
             let clean = is_zero(&rest[BATCH_BYTES..]);
-            let step = if clean {
-                Step::Sealed
-            } else {
-                Step::Damage("bytes behind the seal")
-            };
+            let step = if clean { Step::Sealed } else { Step::Damage("bytes behind the seal") };
             return Ok(Some(step));
         };
         let start = self.offset;
@@ -115,13 +107,7 @@ impl SegmentScan {
             return Ok(Some(Step::Damage("batch is longer than its segment")));
         }
         self.offset = start + BATCH_BYTES;
-        self.batch = Some(OpenBatch {
-            start,
-            end,
-            header,
-            left: count,
-            seen: 0,
-        });
+        self.batch = Some(OpenBatch { start, end, header, left: count, seen: 0 });
         Ok(None)
     }
 
@@ -154,21 +140,12 @@ impl SegmentScan {
 
     fn newer_format(&self, format: u8) -> JournalError {
         let what = format!("format {format}, this build knows {}", envelope::FORMAT);
-        JournalError::NewerBuild {
-            file: self.file.clone(),
-            offset: self.offset as u64,
-            what,
-        }
+        JournalError::NewerBuild { file: self.file.clone(), offset: self.offset as u64, what }
     }
 
     pub fn corrupt(&self, why: impl Into<String>) -> JournalError {
         let (file, offset) = (self.file.clone(), self.offset as u64);
-        JournalError::Corrupt {
-            file,
-            offset,
-            seq: self.expected,
-            why: why.into(),
-        }
+        JournalError::Corrupt { file, offset, seq: self.expected, why: why.into() }
     }
 
     /// Judges damage in the last segment: torn, unless a later batch calls it durable.
@@ -183,38 +160,14 @@ impl SegmentScan {
             Some(batch) if batch.seen == 0 => (batch.start, None),
             Some(batch) => {
                 let bytes = (self.offset - batch.start - BATCH_BYTES) as u32;
-                let kind = BatchKind::Records {
-                    count: batch.seen,
-                    bytes,
-                };
-                (
-                    self.offset,
-                    Some((
-                        batch.start as u64,
-                        BatchHeader {
-                            kind,
-                            ..batch.header
-                        },
-                    )),
-                )
+                let kind = BatchKind::Records { count: batch.seen, bytes };
+                (self.offset, Some((batch.start as u64, BatchHeader { kind, ..batch.header })))
             }
         };
-        let used = self
-            .bytes
-            .iter()
-            .rposition(|byte| *byte != 0)
-            .map_or(0, |last| last + 1);
+        let used = self.bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         let bytes = used.saturating_sub(from) as u64;
         let (file, offset) = (self.file.clone(), from as u64);
-        Ok(Cut {
-            torn: TornTail {
-                file,
-                offset,
-                seq: self.expected,
-                bytes,
-            },
-            rewritten,
-        })
+        Ok(Cut { torn: TornTail { file, offset, seq: self.expected, bytes }, rewritten })
     }
 }
 
@@ -316,9 +269,7 @@ pub(crate) fn survey(disk: &dyn Disk, limits: &SchemaLimits) -> Result<Survey, J
 
 fn find(disk: &dyn Disk, index: u32, expected: Seq) -> Result<Found, JournalError> {
     let file = segment_file(index);
-    let bytes = disk
-        .read(&file)
-        .map_err(|error| io_error("read", &file, error))?;
+    let bytes = disk.read(&file).map_err(|error| io_error("read", &file, error))?;
     match SegmentHeader::decode(&bytes) {
         Ok(header) if header.index == index && header.file_bytes == bytes.len() as u64 => {
             Ok(Found::Used(SegmentScan::new(header, bytes)))
@@ -330,37 +281,19 @@ fn find(disk: &dyn Disk, index: u32, expected: Seq) -> Result<Found, JournalErro
                 header.file_bytes,
                 bytes.len()
             );
-            Err(JournalError::Corrupt {
-                file,
-                offset: 0,
-                seq: expected,
-                why,
-            })
+            Err(JournalError::Corrupt { file, offset: 0, seq: expected, why })
         }
         Err(NotARecord::Newer { format }) => {
             let what = format!("format {format}, this build knows {}", envelope::FORMAT);
-            Err(JournalError::NewerBuild {
-                file,
-                offset: 0,
-                what,
-            })
+            Err(JournalError::NewerBuild { file, offset: 0, what })
         }
         Err(NotARecord::Damaged(why)) => {
             if !is_zero(bytes.get(HEADER_BYTES..).unwrap_or(&[])) {
                 let why = why.to_owned();
-                return Err(JournalError::Corrupt {
-                    file,
-                    offset: 0,
-                    seq: expected,
-                    why,
-                });
+                return Err(JournalError::Corrupt { file, offset: 0, seq: expected, why });
             }
             let blank = is_zero(&bytes);
-            Ok(Found::Unused(Unused {
-                index,
-                file_bytes: bytes.len() as u64,
-                blank,
-            }))
+            Ok(Found::Unused(Unused { index, file_bytes: bytes.len() as u64, blank }))
         }
     }
 }
@@ -431,11 +364,7 @@ fn walk(
         return Err(scan.corrupt("older segments are missing, and no checkpoint begins"));
     }
     survey.segments += 1;
-    survey.tail = Some(Tail {
-        header,
-        offset: scan.offset as u64,
-        end,
-    });
+    survey.tail = Some(Tail { header, offset: scan.offset as u64, end });
     Ok(())
 }
 
@@ -457,14 +386,12 @@ fn check_end(disk: &dyn Disk, survey: &Survey) -> Result<(), JournalError> {
     let archived =
         segment_indexes(disk, ARCHIVE_DIR).map_err(|error| io_error("list", ARCHIVE_DIR, error))?;
     match &survey.tail {
-        None if !archived.is_empty() => Err(missing(
-            survey,
-            1,
-            "the archive has segments and the journal has none in use",
-        )),
-        Some(tail) if matches!(tail.end, TailEnd::Sealed) && survey.unused.is_none() => Err(
-            missing(survey, tail.header.index + 1, "the one before it is sealed"),
-        ),
+        None if !archived.is_empty() => {
+            Err(missing(survey, 1, "the archive has segments and the journal has none in use"))
+        }
+        Some(tail) if matches!(tail.end, TailEnd::Sealed) && survey.unused.is_none() => {
+            Err(missing(survey, tail.header.index + 1, "the one before it is sealed"))
+        }
         None | Some(_) => Ok(()),
     }
 }

@@ -78,9 +78,7 @@ impl SegmentHeader {
     }
 
     pub fn decode(bytes: &[u8]) -> Result<SegmentHeader, NotARecord> {
-        let page = bytes
-            .get(..HEADER_BYTES)
-            .ok_or(NotARecord::Damaged("header is cut short"))?;
+        let page = bytes.get(..HEADER_BYTES).ok_or(NotARecord::Damaged("header is cut short"))?;
         if page[..4] != MAGIC || crc32fast::hash(&page[..CRC_AT]) != le_u32(page, CRC_AT) {
             return Err(NotARecord::Damaged("segment header is damaged"));
         }
@@ -113,14 +111,10 @@ pub(crate) fn prepare_segment(
     file_bytes: u64,
 ) -> Result<(), JournalError> {
     let file = segment_file(index);
-    disk.make_dir(JOURNAL_DIR)
-        .map_err(|error| space_error("make", JOURNAL_DIR, error))?;
-    disk.create(&file, file_bytes)
-        .map_err(|error| space_error("create", &file, error))?;
-    disk.sync_data(&file)
-        .map_err(|error| io_error("sync", &file, error))?;
-    disk.sync_dir(JOURNAL_DIR)
-        .map_err(|error| io_error("sync", JOURNAL_DIR, error))?;
+    disk.make_dir(JOURNAL_DIR).map_err(|error| space_error("make", JOURNAL_DIR, error))?;
+    disk.create(&file, file_bytes).map_err(|error| space_error("create", &file, error))?;
+    disk.sync_data(&file).map_err(|error| io_error("sync", &file, error))?;
+    disk.sync_dir(JOURNAL_DIR).map_err(|error| io_error("sync", JOURNAL_DIR, error))?;
     Ok(())
 }
 
@@ -129,8 +123,7 @@ pub(crate) fn begin_segment(disk: &dyn Disk, header: &SegmentHeader) -> Result<(
     let file = segment_file(header.index);
     disk.write_at(&file, 0, &header.encode())
         .map_err(|error| space_error("write", &file, error))?;
-    disk.sync_data(&file)
-        .map_err(|error| io_error("sync", &file, error))?;
+    disk.sync_data(&file).map_err(|error| io_error("sync", &file, error))?;
     Ok(())
 }
 

@@ -55,11 +55,7 @@ pub fn spawn_writer_thread(mut writer: JournalWriter) -> Result<WriterThread, Jo
             let _ = end.send(result);
         })
         .map_err(JournalError::Thread)?;
-    Ok(WriterThread {
-        handle,
-        thread,
-        ended,
-    })
+    Ok(WriterThread { handle, thread, ended })
 }
 
 fn write_until_closed(writer: &mut JournalWriter) -> Result<(), JournalError> {

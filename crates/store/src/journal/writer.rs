@@ -53,17 +53,7 @@ impl JournalWriter {
     ) -> JournalWriter {
         let durable = handle.durable();
         let (carried, buffer) = (VecDeque::new(), Vec::new());
-        JournalWriter {
-            disk,
-            options,
-            handle,
-            tail,
-            chain,
-            epoch,
-            durable,
-            carried,
-            buffer,
-        }
+        JournalWriter { disk, options, handle, tail, chain, epoch, durable, carried, buffer }
     }
 
     /// The queue that this writer drains.
@@ -118,12 +108,7 @@ impl JournalWriter {
     ) -> Result<Seq, JournalError> {
         let tag = WriterTag::new("journal", 0).expect("the name is a constant that fits");
         let payload = rmp_serde::to_vec_named(start).expect("two integers always encode");
-        let own = NewRecord {
-            kind: CONTROL_KIND,
-            schema_version: 1,
-            checkpoint: false,
-            payload,
-        };
+        let own = NewRecord { kind: CONTROL_KIND, schema_version: 1, checkpoint: false, payload };
         let queued = self.handle.number_control(&tag, time_ns, own);
         let seq = queued.seq;
         self.carried.push_back(queued);
@@ -191,15 +176,8 @@ impl JournalWriter {
         }
         // Both fit: a segment is smaller than 4 GiB and a record is not empty.
         let bytes = (self.buffer.len() - BATCH_BYTES) as u32;
-        let kind = BatchKind::Records {
-            count: count as u32,
-            bytes,
-        };
-        let header = BatchHeader {
-            kind,
-            first_seq,
-            durable_before: self.durable,
-        };
+        let kind = BatchKind::Records { count: count as u32, bytes };
+        let header = BatchHeader { kind, first_seq, durable_before: self.durable };
         self.buffer[..BATCH_BYTES].copy_from_slice(&header.encode());
         self.write_at_end_and_sync()?;
         self.tail.end += self.buffer.len() as u64;
@@ -216,9 +194,7 @@ impl JournalWriter {
             .write_at(&file, self.tail.end, &self.buffer)
             .map_err(|error| space_error("write", &file, error))?;
         if !mutation::active("skip_fdatasync") {
-            self.disk
-                .sync_data(&file)
-                .map_err(|error| io_error("sync", &file, error))?;
+            self.disk.sync_data(&file).map_err(|error| io_error("sync", &file, error))?;
         }
         Ok(())
     }
@@ -229,11 +205,7 @@ impl JournalWriter {
     fn switch_segment(&mut self) -> Result<(), JournalError> {
         self.prepare_next()?;
         let first_seq = self.durable.next();
-        let seal = BatchHeader {
-            kind: BatchKind::Seal,
-            first_seq,
-            durable_before: self.durable,
-        };
+        let seal = BatchHeader { kind: BatchKind::Seal, first_seq, durable_before: self.durable };
         self.buffer.clear();
         self.buffer.extend_from_slice(&seal.encode());
         self.write_at_end_and_sync()?;
@@ -285,10 +257,6 @@ impl JournalWriter {
 impl Drop for JournalWriter {
     fn drop(&mut self) {
         let dies = std::thread::panicking();
-        self.handle.set_state(if dies {
-            JournalState::Failed
-        } else {
-            JournalState::Closed
-        });
+        self.handle.set_state(if dies { JournalState::Failed } else { JournalState::Closed });
     }
 }

@@ -47,9 +47,7 @@ impl MemorySnapshots {
 impl SnapshotStore for MemorySnapshots {
     fn put(&mut self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
         let mut inner = self.lock();
-        inner
-            .snapshots
-            .insert(snapshot.seq, (snapshot.head(), snapshot.clone()));
+        inner.snapshots.insert(snapshot.seq, (snapshot.head(), snapshot.clone()));
         while inner.snapshots.len() > SNAPSHOTS_KEPT {
             inner.snapshots.pop_first();
         }
@@ -57,25 +55,14 @@ impl SnapshotStore for MemorySnapshots {
     }
 
     fn list(&self) -> Result<Vec<SnapshotHead>, SnapshotError> {
-        Ok(self
-            .lock()
-            .snapshots
-            .values()
-            .map(|(head, _)| head.clone())
-            .collect())
+        Ok(self.lock().snapshots.values().map(|(head, _)| head.clone()).collect())
     }
 
     fn load(&self, seq: Seq) -> Result<Snapshot, SnapshotError> {
         let inner = self.lock();
-        let (head, snapshot) = inner
-            .snapshots
-            .get(&seq)
-            .ok_or(SnapshotError::NotFound { seq })?;
+        let (head, snapshot) = inner.snapshots.get(&seq).ok_or(SnapshotError::NotFound { seq })?;
         if snapshot.head() != *head {
-            return Err(SnapshotError::Damaged {
-                seq,
-                why: "hash differs".to_owned(),
-            });
+            return Err(SnapshotError::Damaged { seq, why: "hash differs".to_owned() });
         }
         Ok(snapshot.clone())
     }
@@ -98,24 +85,14 @@ mod tests {
 
     fn snapshot(seq: u64) -> Snapshot {
         let payload = vec![seq as u8; 10];
-        Snapshot {
-            seq: Seq(seq),
-            chain: Chain::ORIGIN,
-            schema_version: 1,
-            payload,
-        }
+        Snapshot { seq: Seq(seq), chain: Chain::ORIGIN, schema_version: 1, payload }
     }
 
     #[test]
     fn three_are_kept_and_a_damaged_one_is_reported_and_passed_over() {
         let mut store = MemorySnapshots::new();
         (1..=4).for_each(|seq| store.put(&snapshot(seq)).unwrap());
-        let seqs: Vec<u64> = store
-            .list()
-            .unwrap()
-            .iter()
-            .map(|head| head.seq.0)
-            .collect();
+        let seqs: Vec<u64> = store.list().unwrap().iter().map(|head| head.seq.0).collect();
         assert_eq!(seqs, [2, 3, 4]);
         store.damage(Seq(4));
         let latest = store.latest_valid().unwrap();

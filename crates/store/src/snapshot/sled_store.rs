@@ -43,10 +43,7 @@ pub struct SledOptions {
 
 impl Default for SledOptions {
     fn default() -> SledOptions {
-        SledOptions {
-            cache_bytes: 64 << 20,
-            ballast: None,
-        }
+        SledOptions { cache_bytes: 64 << 20, ballast: None }
     }
 }
 
@@ -89,14 +86,7 @@ impl SledSnapshots {
         let path = state_dir.join("sled");
         let existed = path.exists();
         match open_with_ballast(&path, options) {
-            Ok(store) => Ok((
-                store,
-                if existed {
-                    SledStart::Existing
-                } else {
-                    SledStart::New
-                },
-            )),
+            Ok(store) => Ok((store, if existed { SledStart::Existing } else { SledStart::New })),
             Err(SnapshotError::Database { why, .. }) if existed => {
                 let to = quarantine(state_dir, &path)?;
                 let store = open_with_ballast(&path, options)?;
@@ -107,10 +97,8 @@ impl SledSnapshots {
     }
 
     fn open_once(path: &Path, cache_bytes: u64) -> Result<SledSnapshots, SnapshotError> {
-        let config = sled::Config::new()
-            .path(path)
-            .cache_capacity(cache_bytes)
-            .flush_every_ms(None);
+        let config =
+            sled::Config::new().path(path).cache_capacity(cache_bytes).flush_every_ms(None);
         let (database, heads, chunks, meta) = guarded("open", path, || {
             let database = config.open()?;
             let heads = database.open_tree("head")?;
@@ -123,14 +111,7 @@ impl SledSnapshots {
         for dir in [Some(path), path.parent()].into_iter().flatten() {
             sync_dir(dir)?;
         }
-        let store = SledSnapshots {
-            database,
-            heads,
-            chunks,
-            meta,
-            file,
-            path: path.to_owned(),
-        };
+        let store = SledSnapshots { database, heads, chunks, meta, file, path: path.to_owned() };
         store.check_blobs()?;
         store.drop_orphans()?;
         Ok(store)
@@ -146,19 +127,14 @@ impl SledSnapshots {
         };
         if entries.next().is_some() {
             let why = "a value lies in sled/blobs, which is never synced".to_owned();
-            return Err(SnapshotError::Database {
-                operation: "keep values small",
-                why,
-            });
+            return Err(SnapshotError::Database { operation: "keep values small", why });
         }
         Ok(())
     }
 
     fn commit(&self) -> Result<(), SnapshotError> {
         self.guarded("flush", || self.database.flush())?;
-        self.file
-            .sync_data()
-            .map_err(|error| io_failure("sync", &self.path.join("db"), error))
+        self.file.sync_data().map_err(|error| io_failure("sync", &self.path.join("db"), error))
     }
 
     fn guarded<T>(
@@ -174,10 +150,7 @@ impl SledSnapshots {
             return Ok(None);
         };
         let head = rmp_serde::from_slice(&bytes);
-        head.map(Some).map_err(|error| SnapshotError::Damaged {
-            seq,
-            why: error.to_string(),
-        })
+        head.map(Some).map_err(|error| SnapshotError::Damaged { seq, why: error.to_string() })
     }
 
     fn head_seqs(&self) -> Result<BTreeSet<Seq>, SnapshotError> {
@@ -198,9 +171,7 @@ impl SledSnapshots {
             .collect();
         for batch in orphans.chunks(DELETE_BATCH) {
             self.guarded("delete chunks", || {
-                batch
-                    .iter()
-                    .try_for_each(|key| self.chunks.remove(key).map(drop))
+                batch.iter().try_for_each(|key| self.chunks.remove(key).map(drop))
             })?;
             self.commit()?;
         }
@@ -270,17 +241,9 @@ impl SnapshotStore for SledSnapshots {
             Ok(payload)
         })?;
         let (chain, schema_version) = (head.chain, head.schema_version);
-        let snapshot = Snapshot {
-            seq,
-            chain,
-            schema_version,
-            payload,
-        };
+        let snapshot = Snapshot { seq, chain, schema_version, payload };
         if snapshot.head() != head {
-            return Err(SnapshotError::Damaged {
-                seq,
-                why: "hash differs".to_owned(),
-            });
+            return Err(SnapshotError::Damaged { seq, why: "hash differs".to_owned() });
         }
         Ok(snapshot)
     }
@@ -294,9 +257,7 @@ impl SnapshotStore for SledSnapshots {
         if seq <= self.high_water()? {
             return Ok(());
         }
-        self.guarded("write high water", || {
-            self.meta.insert(HIGH_WATER, &seq_key(seq))
-        })?;
+        self.guarded("write high water", || self.meta.insert(HIGH_WATER, &seq_key(seq)))?;
         self.commit()
     }
 }
@@ -332,9 +293,7 @@ fn open_on_spare_thread(path: &Path, cache_bytes: u64) -> Result<SledSnapshots, 
         .name("sled-open".to_owned())
         .spawn(move || SledSnapshots::open_once(&owned, cache_bytes))
         .map_err(|error| io_failure("start a thread for", path, error))?;
-    opener
-        .join()
-        .unwrap_or_else(|panic| Err(database_panic("open", panic.as_ref())))
+    opener.join().unwrap_or_else(|panic| Err(database_panic("open", panic.as_ref())))
 }
 
 fn guarded<T>(
@@ -349,27 +308,17 @@ fn guarded<T>(
         }
         // sled tells a held lock only in the text of an error of kind Other.
         Ok(Err(error)) if error.to_string().contains("could not acquire lock") => {
-            Err(SnapshotError::InUse {
-                path: path.to_owned(),
-            })
+            Err(SnapshotError::InUse { path: path.to_owned() })
         }
-        Ok(Err(error)) => Err(SnapshotError::Database {
-            operation,
-            why: error.to_string(),
-        }),
+        Ok(Err(error)) => Err(SnapshotError::Database { operation, why: error.to_string() }),
         Err(panic) => Err(database_panic(operation, panic.as_ref())),
     }
 }
 
 fn database_panic(operation: &'static str, panic: &(dyn std::any::Any + Send)) -> SnapshotError {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("no text");
-    SnapshotError::Database {
-        operation,
-        why: format!("panic: {text}"),
-    }
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
+    SnapshotError::Database { operation, why: format!("panic: {text}") }
 }
 
 /// Moves the database to the first free number below `quarantine/`.
@@ -395,11 +344,7 @@ fn io_failure(operation: &'static str, path: &Path, source: io::Error) -> Snapsh
     if source.kind() == io::ErrorKind::StorageFull {
         return SnapshotError::StorageFull;
     }
-    SnapshotError::Io {
-        operation,
-        path: path.to_owned(),
-        source,
-    }
+    SnapshotError::Io { operation, path: path.to_owned(), source }
 }
 
 fn seq_key(seq: Seq) -> [u8; 8] {
@@ -423,22 +368,12 @@ mod tests {
     use crate::Chain;
 
     fn snapshot(seq: u64, bytes: usize) -> Snapshot {
-        let payload = (0..bytes)
-            .map(|index| (index as u64 * 31 + seq) as u8)
-            .collect();
-        Snapshot {
-            seq: Seq(seq),
-            chain: Chain([7; 16]),
-            schema_version: 2,
-            payload,
-        }
+        let payload = (0..bytes).map(|index| (index as u64 * 31 + seq) as u8).collect();
+        Snapshot { seq: Seq(seq), chain: Chain([7; 16]), schema_version: 2, payload }
     }
 
     fn open(dir: &Path) -> (SledSnapshots, SledStart) {
-        let options = SledOptions {
-            cache_bytes: 8 << 20,
-            ballast: None,
-        };
+        let options = SledOptions { cache_bytes: 8 << 20, ballast: None };
         SledSnapshots::open(dir, &options).unwrap()
     }
 
@@ -456,23 +391,12 @@ mod tests {
         drop(store);
         let (store, start) = open(dir.path());
         assert_eq!(start, SledStart::Existing);
-        let seqs: Vec<u64> = store
-            .list()
-            .unwrap()
-            .iter()
-            .map(|head| head.seq.0)
-            .collect();
+        let seqs: Vec<u64> = store.list().unwrap().iter().map(|head| head.seq.0).collect();
         assert_eq!(seqs, [3, 4, 5]);
         assert_eq!(store.chunks.len(), 3 * 200_000_usize.div_ceil(CHUNK_BYTES));
-        assert_eq!(
-            store.latest_valid().unwrap().snapshot,
-            Some(snapshot(5, 200_000))
-        );
+        assert_eq!(store.latest_valid().unwrap().snapshot, Some(snapshot(5, 200_000)));
         assert_eq!(store.high_water().unwrap(), Seq(77));
-        assert!(matches!(
-            store.load(Seq(1)),
-            Err(SnapshotError::NotFound { .. })
-        ));
+        assert!(matches!(store.load(Seq(1)), Err(SnapshotError::NotFound { .. })));
     }
 
     #[test]
@@ -480,18 +404,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (mut store, _) = open(dir.path());
         store.put(&snapshot(1, 10_000)).unwrap();
-        store
-            .chunks
-            .insert(chunk_key(Seq(2), 0), b"half a snapshot")
-            .unwrap();
+        store.chunks.insert(chunk_key(Seq(2), 0), b"half a snapshot").unwrap();
         store.commit().unwrap();
         drop(store);
         let (store, _) = open(dir.path());
         assert_eq!(store.chunks.len(), 3);
-        assert_eq!(
-            store.latest_valid().unwrap().snapshot,
-            Some(snapshot(1, 10_000))
-        );
+        assert_eq!(store.latest_valid().unwrap().snapshot, Some(snapshot(1, 10_000)));
     }
 
     #[test]
@@ -505,10 +423,7 @@ mod tests {
         assert_eq!(latest.snapshot, Some(snapshot(1, 10_000)));
         assert_eq!(latest.damaged[0].seq, Seq(2));
         store.put(&snapshot(2, 10_000)).unwrap();
-        assert_eq!(
-            store.latest_valid().unwrap().snapshot,
-            Some(snapshot(2, 10_000))
-        );
+        assert_eq!(store.latest_valid().unwrap().snapshot, Some(snapshot(2, 10_000)));
     }
 
     #[test]

@@ -11,10 +11,7 @@ struct Dice(u64);
 
 impl Dice {
     fn roll(&mut self, bound: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963);
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
         (self.0 >> 33) % bound
     }
 }
@@ -33,11 +30,7 @@ impl Memory {
     fn check(&mut self, disk: &MemoryDisk) -> Result<(), String> {
         let records = read_all(disk);
         if (records.len() as u64) < self.acknowledged.0 {
-            return Err(format!(
-                "{} records of {} survived",
-                records.len(),
-                self.acknowledged
-            ));
+            return Err(format!("{} records of {} survived", records.len(), self.acknowledged));
         }
         for (index, record) in records.iter().enumerate() {
             if record.seq.0 != index as u64 + 1 {
@@ -60,15 +53,9 @@ impl Memory {
     }
 
     fn append(&mut self, journal: &JournalHandle, dice: &mut Dice) {
-        let payload: Vec<u8> = (0..dice.roll(1_500))
-            .map(|_| dice.roll(256) as u8)
-            .collect();
+        let payload: Vec<u8> = (0..dice.roll(1_500)).map(|_| dice.roll(256) as u8).collect();
         let range = append(journal, &payload);
-        assert_eq!(
-            range.first.0,
-            self.payloads.len() as u64 + 1,
-            "seqs have no gap"
-        );
+        assert_eq!(range.first.0, self.payloads.len() as u64 + 1, "seqs have no gap");
         self.payloads.push(Some(payload));
     }
 }
@@ -101,10 +88,7 @@ fn live_and_die(seed: u64, ignore_syncs: bool) -> Result<u64, String> {
         disk.crash(dice.roll(u64::from(u32::MAX)));
         let opened = open(&disk).map_err(|error| error.to_string())?;
         if opened.recovery.last_seq < memory.acknowledged {
-            return Err(format!(
-                "{} was acknowledged and is gone",
-                memory.acknowledged
-            ));
+            return Err(format!("{} was acknowledged and is gone", memory.acknowledged));
         }
         torn += u64::from(opened.recovery.torn.is_some());
         memory.check(&disk)?;
@@ -127,24 +111,14 @@ proptest! {
 
 #[test]
 fn the_crashes_do_tear_tails() {
-    let torn: u64 = (0..40)
-        .filter_map(|seed| live_and_die(seed, false).ok())
-        .sum();
-    assert!(
-        torn > 10,
-        "only {torn} torn tails in 40 runs: the property above tests little"
-    );
+    let torn: u64 = (0..40).filter_map(|seed| live_and_die(seed, false).ok()).sum();
+    assert!(torn > 10, "only {torn} torn tails in 40 runs: the property above tests little");
 }
 
 #[test]
 fn a_disk_that_ignores_syncs_breaks_the_promise_and_the_property_sees_it() {
-    let broken = (0..40)
-        .filter(|seed| live_and_die(*seed, true).is_err())
-        .count();
-    assert!(
-        broken > 20,
-        "only {broken} of 40 runs noticed that nothing was synced"
-    );
+    let broken = (0..40).filter(|seed| live_and_die(*seed, true).is_err()).count();
+    assert!(broken > 20, "only {broken} of 40 runs noticed that nothing was synced");
 }
 
 #[test]
@@ -153,10 +127,7 @@ fn the_same_seed_gives_the_same_disk() {
         let disk = MemoryDisk::new();
         let mut opened = open(&disk).unwrap();
         disk.cut_power(4);
-        let mut memory = Memory {
-            payloads: vec![None],
-            ..Memory::default()
-        };
+        let mut memory = Memory { payloads: vec![None], ..Memory::default() };
         let mut dice = Dice(1);
         while opened.writer.write_pending().is_ok() {
             memory.append(&opened.handle, &mut dice);

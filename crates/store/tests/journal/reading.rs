@@ -51,10 +51,7 @@ fn a_bound_beyond_the_end_is_a_loss_and_no_quiet_end() {
     let last = verify(&disk).unwrap().last_seq;
     let mut reader = read_from(Arc::new(disk), last, Some(last.next()));
     assert_eq!(reader.next().unwrap().unwrap().seq, last);
-    assert!(matches!(
-        reader.next(),
-        Some(Err(JournalError::Corrupt { .. }))
-    ));
+    assert!(matches!(reader.next(), Some(Err(JournalError::Corrupt { .. }))));
     assert!(reader.next().is_none());
 }
 
@@ -65,10 +62,7 @@ fn a_report_counts_what_is_there_and_its_chain_is_that_of_the_last_record() {
     write_batches(&mut opened, 40);
     let all = read_all(&disk);
     let report = verify(&disk).unwrap();
-    assert_eq!(
-        (report.records, report.first_seq),
-        (all.len() as u64, Seq(1))
-    );
+    assert_eq!((report.records, report.first_seq), (all.len() as u64, Seq(1)));
     assert_eq!((report.last_seq, report.chain), (Seq(81), all[80].chain));
     assert_eq!(report.chain, opened.writer.chain());
     assert!(report.segments >= 3 && report.torn.is_none());

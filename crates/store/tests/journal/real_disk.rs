@@ -41,9 +41,7 @@ fn four_threads_append_and_everything_they_were_told_is_there_after_a_reopening(
     let opened = journal::open(Arc::clone(&disk), options()).unwrap();
     let handle = opened.handle.clone();
     let (told, durable) = mpsc::channel();
-    handle.on_durable(Box::new(move |seq| {
-        told.send(seq).expect("the test listens")
-    }));
+    handle.on_durable(Box::new(move |seq| told.send(seq).expect("the test listens")));
     let thread = spawn_writer_thread(opened.writer).unwrap();
     let appenders: Vec<_> = (0..4_u8)
         .map(|number| {
@@ -55,31 +53,19 @@ fn four_threads_append_and_everything_they_were_told_is_there_after_a_reopening(
             })
         })
         .collect();
-    appenders
-        .into_iter()
-        .for_each(|appender| appender.join().unwrap());
+    appenders.into_iter().for_each(|appender| appender.join().unwrap());
     assert_eq!(handle.last_assigned(), Seq(201));
     while durable.recv().unwrap() < Seq(201) {}
     append(&handle, b"written on closing");
-    assert!(matches!(
-        thread.close_and_join(Duration::from_secs(60)),
-        ThreadEnd::Written
-    ));
-    assert_eq!(
-        (handle.state(), handle.durable()),
-        (JournalState::Closed, Seq(202))
-    );
+    assert!(matches!(thread.close_and_join(Duration::from_secs(60)), ThreadEnd::Written));
+    assert_eq!((handle.state(), handle.durable()), (JournalState::Closed, Seq(202)));
     assert!(handle.append(&desk(), 5, vec![record(b"x")]).is_err());
 
     let report = verify(disk.as_ref()).unwrap();
     assert_eq!((report.records, report.torn), (202, None));
     let opened = journal::open(Arc::clone(&disk), options()).unwrap();
-    assert_eq!(
-        (opened.recovery.epoch, opened.recovery.last_seq),
-        (2, Seq(202))
-    );
-    let epochs: Vec<u32> = read_from(disk, Seq(202), None)
-        .map(|record| record.unwrap().epoch)
-        .collect();
+    assert_eq!((opened.recovery.epoch, opened.recovery.last_seq), (2, Seq(202)));
+    let epochs: Vec<u32> =
+        read_from(disk, Seq(202), None).map(|record| record.unwrap().epoch).collect();
     assert_eq!(epochs, [1, 2]);
 }

@@ -10,14 +10,8 @@ use store::{
 use crate::rig::{desk, open, record, write_batches};
 
 fn checkpoint(opened: &mut OpenedJournal) -> Seq {
-    let state = NewRecord {
-        checkpoint: true,
-        ..record(b"the whole state")
-    };
-    let range = opened
-        .handle
-        .append(&desk(), 5, vec![state])
-        .expect("the journal is open");
+    let state = NewRecord { checkpoint: true, ..record(b"the whole state") };
+    let range = opened.handle.append(&desk(), 5, vec![state]).expect("the journal is open");
     opened.writer.write_pending().expect("the disk is sound");
     range.last
 }
@@ -28,23 +22,12 @@ fn a_segment_goes_only_when_two_checkpoints_begin_later_ones() {
     let mut opened = open(&disk).unwrap();
     checkpoint(&mut opened);
     write_batches(&mut opened, 12);
-    assert!(
-        droppable_segments(&disk, opened.handle.durable())
-            .unwrap()
-            .is_empty()
-    );
+    assert!(droppable_segments(&disk, opened.handle.durable()).unwrap().is_empty());
     let older = checkpoint(&mut opened);
     write_batches(&mut opened, 12);
-    assert!(
-        droppable_segments(&disk, opened.handle.durable())
-            .unwrap()
-            .is_empty()
-    );
+    assert!(droppable_segments(&disk, opened.handle.durable()).unwrap().is_empty());
     let newer = checkpoint(&mut opened);
-    assert_eq!(
-        droppable_segments(&disk, newer.previous()).unwrap(),
-        [] as [u32; 0]
-    );
+    assert_eq!(droppable_segments(&disk, newer.previous()).unwrap(), [] as [u32; 0]);
     assert_eq!(droppable_segments(&disk, newer).unwrap(), [1]);
     assert_eq!(drop_segment(&disk, newer).unwrap(), Some(1));
     assert_eq!(drop_segment(&disk, newer).unwrap(), None);
@@ -54,10 +37,7 @@ fn a_segment_goes_only_when_two_checkpoints_begin_later_ones() {
     drop(opened);
     disk.crash(1);
     let recovery = open(&disk).unwrap().recovery;
-    assert_eq!(
-        (recovery.first_seq, recovery.checkpoint),
-        (older, Some(newer))
-    );
+    assert_eq!((recovery.first_seq, recovery.checkpoint), (older, Some(newer)));
     let disk: Arc<dyn Disk> = Arc::new(disk);
     let mut lost = read_from(Arc::clone(&disk), Seq(1), None);
     assert!(
@@ -70,11 +50,7 @@ fn a_segment_goes_only_when_two_checkpoints_begin_later_ones() {
 fn a_journal_whose_beginning_was_moved_away_by_hand_is_refused() {
     let disk = MemoryDisk::new();
     write_batches(&mut open(&disk).unwrap(), 40);
-    disk.rename("journal/0001.wal", "elsewhere/0001.wal")
-        .unwrap();
+    disk.rename("journal/0001.wal", "elsewhere/0001.wal").unwrap();
     let error = open(&disk).unwrap_err();
-    assert!(
-        error.to_string().contains("no checkpoint begins"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("no checkpoint begins"), "{error}");
 }

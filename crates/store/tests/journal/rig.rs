@@ -11,10 +11,7 @@ use store::{
 pub const SEGMENT_BYTES: u64 = 16 << 10;
 
 pub fn options() -> JournalOptions {
-    JournalOptions {
-        segment_bytes: SEGMENT_BYTES,
-        ..JournalOptions::new(1_000)
-    }
+    JournalOptions { segment_bytes: SEGMENT_BYTES, ..JournalOptions::new(1_000) }
 }
 
 pub fn open(disk: &MemoryDisk) -> Result<OpenedJournal, JournalError> {
@@ -26,18 +23,11 @@ pub fn desk() -> WriterTag {
 }
 
 pub fn record(payload: &[u8]) -> NewRecord {
-    NewRecord {
-        kind: 1,
-        schema_version: 1,
-        checkpoint: false,
-        payload: payload.to_vec(),
-    }
+    NewRecord { kind: 1, schema_version: 1, checkpoint: false, payload: payload.to_vec() }
 }
 
 pub fn append(journal: &JournalHandle, payload: &[u8]) -> SeqRange {
-    journal
-        .append(&desk(), 5, vec![record(payload)])
-        .expect("the journal is open")
+    journal.append(&desk(), 5, vec![record(payload)]).expect("the journal is open")
 }
 
 /// Appends batches of two records of 300 bytes, each written on its own.
@@ -52,9 +42,7 @@ pub fn write_batches(opened: &mut OpenedJournal, batches: u64) {
 
 pub fn read_all(disk: &MemoryDisk) -> Vec<Record> {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-    read_from(disk, Seq::ZERO, None)
-        .collect::<Result<_, _>>()
-        .expect("the journal is sound")
+    read_from(disk, Seq::ZERO, None).collect::<Result<_, _>>().expect("the journal is sound")
 }
 
 /// The files of the segments that hold records, oldest first.
@@ -62,12 +50,7 @@ pub fn used_segments(disk: &MemoryDisk) -> Vec<String> {
     let names = disk.list("journal").expect("the folder is there");
     let files = names.into_iter().map(|name| format!("journal/{name}"));
     files
-        .filter(|file| {
-            disk.read(file)
-                .expect("it was listed")
-                .iter()
-                .any(|byte| *byte != 0)
-        })
+        .filter(|file| disk.read(file).expect("it was listed").iter().any(|byte| *byte != 0))
         .collect()
 }
 

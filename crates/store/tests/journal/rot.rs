@@ -87,11 +87,7 @@ fn a_torn_batch_keeps_the_records_before_the_damage() {
     let torn = recovery.torn.unwrap();
     assert_eq!((torn.seq, torn.offset), (Seq(5), start + 36 + 3 * 164));
     assert_eq!(recovery.last_seq, Seq(4));
-    assert_eq!(
-        verify(&disk).unwrap().last_seq,
-        Seq(5),
-        "three kept, two epochs"
-    );
+    assert_eq!(verify(&disk).unwrap().last_seq, Seq(5), "three kept, two epochs");
 }
 
 #[test]
@@ -115,18 +111,10 @@ fn a_blanked_last_segment_shows_against_the_high_water_mark() {
     // With the prepared one behind it the gap would show anyway.
     disk.remove("journal/0004.wal").unwrap();
     disk.create(&file, SEGMENT_BYTES).unwrap();
-    let refused = journal::open(
-        Arc::new(disk.clone()),
-        JournalOptions {
-            high_water: last_seq,
-            ..options()
-        },
-    );
+    let refused =
+        journal::open(Arc::new(disk.clone()), JournalOptions { high_water: last_seq, ..options() });
     let error = refused.unwrap_err().to_string();
-    assert!(
-        error.contains(&format!("seq {last_seq} was durable")),
-        "{error}"
-    );
+    assert!(error.contains(&format!("seq {last_seq} was durable")), "{error}");
 }
 
 #[test]
@@ -144,13 +132,9 @@ fn a_batch_from_another_journal_does_not_continue_the_chain() {
     let theirs = write([b"one", b"TWO", b"three"]);
     let file = used_segments(&ours).pop().unwrap();
     let foreign = theirs.read(&file).unwrap();
-    let at = foreign
-        .windows(3)
-        .position(|window| window == b"TWO")
-        .unwrap();
+    let at = foreign.windows(3).position(|window| window == b"TWO").unwrap();
     let begin = at - 64 - 36;
-    ours.write_at(&file, begin as u64, &foreign[begin..at + 3])
-        .unwrap();
+    ours.write_at(&file, begin as u64, &foreign[begin..at + 3]).unwrap();
     let error = open(&ours).unwrap_err();
     assert!(error.to_string().contains("chain"), "{error}");
 }
@@ -160,9 +144,7 @@ fn rot_is_named_by_file_offset_and_seq() {
     let disk = written();
     disk.flip_bit("journal/0001.wal", 4_096 + 36 + 100, 0);
     match open(&disk).unwrap_err() {
-        JournalError::Corrupt {
-            file, offset, seq, ..
-        } => {
+        JournalError::Corrupt { file, offset, seq, .. } => {
             assert_eq!((file.as_str(), seq), ("journal/0001.wal", Seq(2)));
             assert!((4_096..5_000).contains(&offset));
         }
@@ -175,16 +157,10 @@ fn an_unknown_kind_or_a_newer_version_is_refused_as_the_work_of_a_newer_build() 
     let disk = written();
     let with = |known: &[(u16, u16)]| {
         let schema_limits = SchemaLimits::Known(BTreeMap::from_iter(known.iter().copied()));
-        let options = JournalOptions {
-            schema_limits,
-            ..options()
-        };
+        let options = JournalOptions { schema_limits, ..options() };
         journal::open(Arc::new(disk.clone()), options)
     };
     assert!(matches!(with(&[]), Err(JournalError::NewerBuild { .. })));
-    assert!(matches!(
-        with(&[(1, 0)]),
-        Err(JournalError::NewerBuild { .. })
-    ));
+    assert!(matches!(with(&[(1, 0)]), Err(JournalError::NewerBuild { .. })));
     with(&[(1, 1)]).unwrap();
 }

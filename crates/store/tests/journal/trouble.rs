@@ -21,18 +21,12 @@ fn a_failed_sync_is_final_and_what_was_acknowledged_before_survives() {
     let acknowledged = opened.handle.durable();
     append(&opened.handle, b"doubtful");
     disk.fail_sync(1);
-    assert!(matches!(
-        opened.writer.write_pending(),
-        Err(JournalError::Io { .. })
-    ));
+    assert!(matches!(opened.writer.write_pending(), Err(JournalError::Io { .. })));
     assert_eq!(opened.handle.state(), JournalState::Failed);
     assert_eq!(opened.handle.durable(), acknowledged);
     let refused = opened.handle.append(&desk(), 5, vec![record(b"after")]);
     assert_eq!(refused, Err(AppendError::Failed));
-    assert!(matches!(
-        opened.writer.write_pending(),
-        Err(JournalError::Failed)
-    ));
+    assert!(matches!(opened.writer.write_pending(), Err(JournalError::Failed)));
     drop(opened);
     disk.crash(1);
     assert_eq!(open(&disk).unwrap().recovery.last_seq, acknowledged);
@@ -63,10 +57,7 @@ fn a_full_disk_is_waited_out_and_costs_no_record() {
         }
     };
     assert!(matches!(full, JournalError::StorageFull { .. }), "{full}");
-    assert!(
-        appended > 10,
-        "the prepared segment takes records on a full disk"
-    );
+    assert!(appended > 10, "the prepared segment takes records on a full disk");
     assert_eq!(opened.handle.state(), JournalState::StorageFull);
     append(&opened.handle, b"still accepted");
     assert!(opened.writer.write_pending().is_err());
@@ -101,10 +92,7 @@ fn the_ballast_is_given_up_before_a_full_disk_is_reported() {
     let disk = MemoryDisk::new();
     let ballast = Ballast::new(Arc::new(disk.clone()), SEGMENT_BYTES * 2);
     assert!(ballast.restore().unwrap());
-    let options = JournalOptions {
-        ballast: Some(ballast.clone()),
-        ..options()
-    };
+    let options = JournalOptions { ballast: Some(ballast.clone()), ..options() };
     let mut opened = journal::open(Arc::new(disk.clone()), options).unwrap();
     disk.set_free_bytes(Some(0));
     write_batches(&mut opened, 20);
@@ -123,9 +111,7 @@ fn hooks_hear_of_work_of_durability_and_of_failure() {
         heard.fetch_add(1, Ordering::SeqCst);
     }));
     let heard = Arc::clone(&durable);
-    opened
-        .handle
-        .on_durable(Box::new(move |seq| heard.store(seq.0, Ordering::SeqCst)));
+    opened.handle.on_durable(Box::new(move |seq| heard.store(seq.0, Ordering::SeqCst)));
     let heard = Arc::clone(&failures);
     opened.handle.on_state(Box::new(move |state| {
         heard.fetch_add(u64::from(state == JournalState::Failed), Ordering::SeqCst);
@@ -154,10 +140,7 @@ fn many_records_cost_one_sync_and_a_dropped_writer_closes_the_journal() {
     assert_eq!(disk.sync_count() - before, 1);
     let handle = opened.handle.clone();
     drop(opened);
-    assert_eq!(
-        handle.append(&desk(), 5, vec![record(b"x")]),
-        Err(AppendError::Closed)
-    );
+    assert_eq!(handle.append(&desk(), 5, vec![record(b"x")]), Err(AppendError::Closed));
 }
 
 #[test]
@@ -167,18 +150,11 @@ fn a_writer_thread_that_does_not_end_in_time_is_reported() {
     let (free, stuck) = mpsc::channel::<()>();
     let stuck = Mutex::new(stuck);
     handle.on_durable(Box::new(move |_| {
-        stuck
-            .lock()
-            .expect("only this hook takes it")
-            .recv()
-            .expect_err("nothing is sent");
+        stuck.lock().expect("only this hook takes it").recv().expect_err("nothing is sent");
     }));
     let thread = spawn_writer_thread(opened.writer).unwrap();
     append(&handle, b"the hook of this one hangs");
-    assert!(matches!(
-        thread.close_and_join(Duration::from_millis(20)),
-        ThreadEnd::StillRunning
-    ));
+    assert!(matches!(thread.close_and_join(Duration::from_millis(20)), ThreadEnd::StillRunning));
     drop(free);
 }
 
@@ -191,10 +167,7 @@ fn a_writer_thread_that_stops_says_why_and_fails_the_journal() {
     append(&handle, b"never durable");
     let thread = spawn_writer_thread(opened.writer).unwrap();
     let end = thread.close_and_join(Duration::from_secs(60));
-    assert!(
-        matches!(end, ThreadEnd::Stopped(JournalError::Io { .. })),
-        "{end:?}"
-    );
+    assert!(matches!(end, ThreadEnd::Stopped(JournalError::Io { .. })), "{end:?}");
     assert_eq!(handle.state(), JournalState::Failed);
 }
 
@@ -202,14 +175,9 @@ fn a_writer_thread_that_stops_says_why_and_fails_the_journal() {
 fn a_panic_on_the_writer_thread_fails_the_journal() {
     let opened = open(&MemoryDisk::new()).unwrap();
     let handle = opened.handle.clone();
-    handle.on_durable(Box::new(|seq| {
-        panic!("a hook that panics at {seq}, on purpose")
-    }));
+    handle.on_durable(Box::new(|seq| panic!("a hook that panics at {seq}, on purpose")));
     append(&handle, b"x");
     let thread = spawn_writer_thread(opened.writer).unwrap();
-    assert!(matches!(
-        thread.close_and_join(Duration::from_secs(60)),
-        ThreadEnd::Panicked
-    ));
+    assert!(matches!(thread.close_and_join(Duration::from_secs(60)), ThreadEnd::Panicked));
     assert_eq!(handle.state(), JournalState::Failed);
 }

@@ -75,7 +75,8 @@ fn it_hedges_outside_the_band_and_leaves_alone_what_is_inside() {
     let market = view(&catalog, 102.0, at(3));
     let hedge = only(desk.show(3, &market));
     assert_eq!(hedge.purpose, Purpose::Hedge);
-    // Delta of a call 2 in the money: 1 / (1 + e^-0.4) = 0.5987; twice that less one, for 200 units.
+    // Delta of a call 2 in the money: 1 / (1 + e^-0.4) = 0.5987; twice that less one, for 200
+    // units.
     assert_eq!(positions_of(&hedge.target), [(1, -39)]);
     assert_eq!(hedge.limit, market.underlyings[0].quote.bid.unwrap().price);
     assert!(desk.fill(&hedge, &market).is_empty());

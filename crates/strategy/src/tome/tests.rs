@@ -50,7 +50,8 @@ fn errors_name_the_file_the_field_and_what_is_allowed() {
     );
     assert_eq!(
         error_of("\"id\": \"gamma_scalper_sim\"", "\"id\": \"other\""),
-        "gamma_scalper_sim.json: id is `other`, allowed is `gamma_scalper_sim`, the name of the file"
+        "gamma_scalper_sim.json: id is `other`, allowed is `gamma_scalper_sim`, the name of the \
+         file"
     );
     let unknown = error_of("\"units\"", "\"unit\"");
     assert!(unknown.starts_with("gamma_scalper_sim.json: parameters: unknown field `unit`"));

@@ -3,9 +3,9 @@
 //! Method: average cost. The cost of the open position is kept as one amount, so nothing is lost to
 //! an average price; a partial close releases its share of it, rounded toward zero to a micro-unit,
 //! and a whole close releases the rest exactly. Stocks and options move their full value at the
-//! trade. Futures move cash with variation events alone, as an exchange does: a trade adds its value
-//! to the cost, and what a closed lot earned stays in the cost until the next variation pays it. So
-//! a flat future may still have a cost, and its negative is what is owed to us.
+//! trade. Futures move cash with variation events alone, as an exchange does: a trade adds its
+//! value to the cost, and what a closed lot earned stays in the cost until the next variation pays
+//! it. So a flat future may still have a cost, and its negative is what is owed to us.
 
 use market::instrument::Instrument;
 use market::money::{Currency, Money, Multiplier, Price, Quantity};

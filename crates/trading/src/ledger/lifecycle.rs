@@ -35,7 +35,7 @@ impl Ledger {
     }
 
     fn apportion(&self, con_id: ConId, total: i64) -> BTreeMap<StrategyId, i64> {
-        let Some(line) = self.lines.get(&con_id) else {
+        let Some(line) = self.lines.get(con_id) else {
             return BTreeMap::new();
         };
         let against = |holding: &Holding| holding.quantity.0.signum() == -total.signum();

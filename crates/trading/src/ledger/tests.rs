@@ -5,6 +5,7 @@ use crate::id::{OrderId, PermId};
 use crate::lifecycle::Delivery;
 use market::money::Multiplier;
 use market::quote::Side;
+use market::time::Timestamp;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -78,7 +79,7 @@ fn check_figures(ledger: &Ledger, figures: &Value) {
         .iter()
         .map(|(id, held)| (ConId(id.parse().unwrap()), Quantity(held.as_i64().unwrap())))
         .collect();
-    assert_eq!(ledger.positions(), positions);
+    assert_eq!(*ledger.positions(), positions);
 }
 
 #[test]
@@ -282,11 +283,44 @@ proptest! {
     fn strategies_add_up_to_the_account_before_events(facts in facts()) {
         let trades = facts.iter().filter(|fact| !matches!(fact, Fact::Expiry(_)));
         let ledger = folded(trades);
-        for (con_id, quantity) in ledger.positions() {
+        for (con_id, quantity) in ledger.positions().clone() {
             let owners = ledger.strategies();
             let held: Quantity =
                 owners.iter().map(|owner| ledger.strategy_position(owner, con_id)).sum();
             prop_assert_eq!(held, quantity);
+        }
+    }
+
+    #[test]
+    fn a_ledger_read_back_is_the_ledger_that_was_written(facts in facts()) {
+        let ledger = folded(&facts);
+        let bytes = rmp_serde::to_vec_named(&ledger).unwrap();
+        let read: Ledger = rmp_serde::from_slice(&bytes).unwrap();
+        // The sums are not written, so this compares those kept with those made again.
+        prop_assert_eq!(&read, &ledger);
+        prop_assert_eq!(rmp_serde::to_vec_named(&read).unwrap(), bytes);
+    }
+
+    #[test]
+    fn sums_are_what_the_holdings_add_up_to(facts in facts()) {
+        let ledger = folded(&facts);
+        let realised: Money = ledger.holdings().map(|(_, holding, _)| holding.realised).sum();
+        prop_assert_eq!(usd(&ledger.realised()), realised);
+        let held: BTreeMap<ConId, Quantity> =
+            ledger.holdings().map(|(con_id, holding, _)| (con_id, holding.quantity)).collect();
+        for (con_id, quantity) in held {
+            prop_assert_eq!(ledger.position(con_id), quantity);
+            prop_assert_eq!(ledger.positions().contains_key(&con_id), !quantity.is_zero());
+        }
+        for owner in ledger.strategies() {
+            let own: Vec<Holding> =
+                ledger.strategy_holdings(&owner).map(|(_, holding, _)| *holding).collect();
+            prop_assert!(!own.is_empty());
+            let realised: Money = own.iter().map(|holding| holding.realised).sum();
+            prop_assert_eq!(usd(&ledger.strategy_realised(&owner)), realised);
+            let cash: Money = own.iter().map(|holding| holding.cash).sum();
+            let fees = usd(&ledger.strategy_fees(&owner));
+            prop_assert_eq!(usd(&ledger.strategy_cash(&owner)), cash - fees);
         }
     }
 }

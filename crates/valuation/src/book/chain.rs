@@ -6,8 +6,8 @@
 //!
 //! American options are priced as European ones, and their model value is not below what exercise
 //! pays now. Deep in the money, or across a dividend, that is an approximation: such a line is then
-//! called stale rather than traded on. AM and PM settled options of one day share an expiry here, and
-//! with it the later end of trading as their time to expiry.
+//! called stale rather than traded on. AM and PM settled options of one day share an expiry here,
+//! and with it the later end of trading as their time to expiry.
 
 use super::forward::{Carry, UnderlyingNow};
 use super::settings::{BookCounts, BookSettings};
@@ -435,8 +435,8 @@ impl Chain {
         }
     }
 
-    /// The error that neighbouring quotes have in common: their makers share models and inventories,
-    /// so a smile can't average it out. Its own quote has no say in it.
+    /// The error that neighbouring quotes have in common: their makers share models and
+    /// inventories, so a smile can't average it out. Its own quote has no say in it.
     fn common_error(&self, input: &Input) -> f64 {
         let (mut sum, mut count) = (0.0, 0.0);
         for at in input.beside.into_iter().flatten() {
@@ -476,7 +476,8 @@ impl Chain {
             return DataState::NotLive;
         }
         if !input.live {
-            // A line taken over from before a restart stays what it was called until it is heard of.
+            // A line taken over from before a restart stays what it was called until it is heard
+            // of.
             return if input.dirty || line.state != DataState::Stale {
                 DataState::NotLive
             } else {
@@ -515,8 +516,8 @@ impl Chain {
         }
     }
 
-    /// The value now at the volatility that the quote implied when it came: the judge of last resort
-    /// where the expiry has too few quotes for a smile.
+    /// The value now at the volatility that the quote implied when it came: the judge of last
+    /// resort where the expiry has too few quotes for a smile.
     fn value_at_quoted_vol(&self, input: &Input) -> Option<f64> {
         let greeks = self.at_quoted_vol(input)?;
         Some(greeks.price.max(self.exercise_value(input)))

@@ -1,8 +1,8 @@
 //! Forward price and discount factor of one expiry, between and at parity fits.
 //!
 //! The carry (forward over underlying) is slow, the underlying is fast: parity names the carry and
-//! the discount every few seconds, and between fits the forward moves with the underlying's mid. For
-//! an option on a future the future's mid is the forward, and parity names the discount only.
+//! the discount every few seconds, and between fits the forward moves with the underlying's mid.
+//! For an option on a future the future's mid is the forward, and parity names the discount only.
 //!
 //! After the first fit the carry moves by at most two standard errors per fit: option quotes that
 //! rest while the underlying jumps would otherwise drag the forward along and vouch for themselves.

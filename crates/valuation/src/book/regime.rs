@@ -1,7 +1,7 @@
 //! The regime: how fast the first underlying moves, what its options imply, how fresh the data is.
 //!
-//! Realised volatility is exponentially weighted over returns of the mid, sampled once per minute of
-//! market time (RiskMetrics 1996, about a mean of zero). Verdicts on it are left to cognition.
+//! Realised volatility is exponentially weighted over returns of the mid, sampled once per minute
+//! of market time (RiskMetrics 1996, about a mean of zero). Verdicts on it are left to cognition.
 
 use market::time::Timestamp;
 

@@ -290,7 +290,14 @@ proptest! {
     #[test]
     fn whatever_comes_the_view_stays_sane(
         updates in prop::collection::vec(
-            (0_u32..100, -1.0..130.0_f64, 0.0..5.0_f64, any::<bool>(), any::<bool>(), 0_u64..90_000),
+            (
+                0_u32..100,
+                -1.0..130.0_f64,
+                0.0..5.0_f64,
+                any::<bool>(),
+                any::<bool>(),
+                0_u64..90_000,
+            ),
             1..60,
         ),
     ) {

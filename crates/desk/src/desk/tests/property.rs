@@ -84,7 +84,8 @@ struct Life {
 }
 
 impl Life {
-    /// In a build with `--cfg mutations`, OPTIONSIB_MUTATION names the fault that must turn this red.
+    /// In a build with `--cfg mutations`, OPTIONSIB_MUTATION names the fault that must turn this
+    /// red.
     fn begin() -> Self {
         #[cfg(mutations)]
         if let Ok(name) = std::env::var("OPTIONSIB_MUTATION") {
@@ -351,7 +352,7 @@ impl Life {
             .map(|(con_id, held)| (*con_id, *held))
             .collect();
         let own: BTreeMap<ConId, i64> =
-            state.ledger.positions().into_iter().map(|(con_id, held)| (con_id, held.0)).collect();
+            state.ledger.positions().iter().map(|(con_id, held)| (*con_id, held.0)).collect();
         assert_eq!(own, held, "positions");
         let cash: Vec<_> = state.ledger.cash().into_values().collect();
         assert_eq!(cash.first().copied().unwrap_or_default(), self.broker.cash, "cash");
