@@ -4,8 +4,8 @@
 //! link), so each crossing has a defined effect. [`cell`] is the table; the desk carries its acts
 //! out, and `cell` matches exhaustively, so a new state or event does not compile until each of its
 //! cells is thought of. Here the table in words (`=` stays, `?` reconciles, `!` alarms, back is
-//! reappeared; fills decide between working, partly filled and filled). The columns: Pending, Sent, Working or partly
-//! filled, Filled, Cancel pending, Ended, Inactive, Unknown, Abandoned.
+//! reappeared; fills decide between working, partly filled and filled). The columns: Pending, Sent,
+//! Working or partly filled, Filled, Cancel pending, Ended, Inactive, Unknown, Abandoned.
 //!
 //! | event | P | S | W | F | C | E | I | U | A |
 //! |---|---|---|---|---|---|---|---|---|---|
