@@ -39,9 +39,7 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: &Cli) -> Result<(), Failure> {
     let output = cli.output;
     match &cli.command {
-        Command::Run(args) => {
-            run::run(args, output)
-        }
+        Command::Run(args) => run::run(args, output),
         Command::Replay(args) => replay::replay(args, output),
         Command::Status(client) => view(client, output, "/status", terminal::status),
         Command::Tree(client) => {

@@ -7,9 +7,11 @@
 mod abort_at;
 mod api_role;
 mod halt_file;
+mod hooks;
 mod plane;
 mod runtimes;
 mod state;
+mod wiring;
 
 use crate::cli::{Output, RunArgs};
 use crate::configuration::{Configuration, Source};
@@ -19,44 +21,31 @@ use crate::telemetry;
 use crate::terminal::StatusLine;
 use abort_at::AbortAt;
 use actors::auditor::Audit;
-use actors::breaker::BreakerMessage;
-use actors::journal::{JournalPort, WriterMode};
+use actors::journal::JournalPort;
 use actors::kill_switch::KillSwitchMessage;
-use actors::node::{Listing, Node, NodeParts, Product, Wiring};
+use actors::node::{Listing, Node, NodeParts};
 use actors::runtime::clock::Clock;
 use actors::runtime::fault::{FaultBoard, Permission};
 use actors::runtime::panic_hook;
-use actors::runtime::role_ref::RoleRef;
-use actors::runtime::tree::{Happening, Hooks, Setup, TreeEvent};
+use actors::runtime::tree::Setup;
 use actors::runtime::watchdog::{Pulse, Watchdog, WatchdogSpec};
 use actors::venue;
 use api_role::ApiRole;
 use audit::AuditSettings;
-use broker::port::OrderPort;
-use broker::simulated::{PortSpec, SimulatedDataPort, SimulatedOrderPort, SimulatedVenue};
 use broker::wire_fence::WireFence;
-use chaos::simulation::seat;
-use desk::desk::DeskConfig;
-use desk::reconcile::ReconcilePolicy;
-use desk::record::{Latch, Record};
 use halt_file::RealHaltFile;
-use market::calendar::Calendar;
-use market::quality::Gates;
+use hooks::{hooks, record_faults};
 use market::time::Timestamp;
 use plane::NodeControl;
-use risk::breaker::BreakerEvent;
 use runtimes::NodeRuntimes;
 use state::StateFolder;
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use store::{JournalState, SnapshotStore};
-use strategy::certificate::Environment as CertificateEnvironment;
+use store::JournalState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use trading::id::{Epoch, StrategyId};
-use trading::trading_state::{HaltEpoch, TradingState};
+use trading::trading_state::HaltEpoch;
+use wiring::wiring;
 
 /// An exhausted root has so long for its cancels.
 const CANCELS: Duration = Duration::from_secs(2);
@@ -163,9 +152,9 @@ async fn live(
     let ending = tokio::select! {
         biased;
         ending = endings.recv() => ending.unwrap_or(Ending::Asked("the channel closed")),
-        () = show_status(&*plane, status_line) => Ending::Asked("the status line ended"),
+        () = show_status(&plane, status_line) => Ending::Asked("the status line ended"),
     };
-    let result = end(ending, &node, &fence, &*halt_file).await;
+    let result = end(ending, &node, &fence, &halt_file).await;
     drop(watchdog);
     let saved = folder.venue.save();
     runtimes.stop();
@@ -263,84 +252,6 @@ async fn end(
     failure.map_or(Ok(()), Err)
 }
 
-fn hooks(
-    cell: &PartsCell,
-    clock: &Clock,
-    fence: &Arc<WireFence>,
-    endings: mpsc::UnboundedSender<Ending>,
-) -> Hooks {
-    let parts = |cell: &PartsCell| cell.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let (cell, events) = (Arc::clone(cell), clock.clone());
-    let (halting, fence) = (Arc::clone(&cell), Arc::clone(fence));
-    Hooks::default()
-        .on_event(move |event: &TreeEvent| {
-            let Some(parts) = parts(&cell) else { return };
-            let now = events.now().market;
-            match &event.what {
-                Happening::Restarting { reason, .. } => {
-                    tracing::warn!(role = %event.role, reason, "restarting");
-                    parts.audit.tell(|auditor| auditor.on_restart(event.role.as_str(), now));
-                    for (watch, breaker) in &parts.breakers {
-                        if watch.hears(&BreakerEvent::Restarted) {
-                            breaker.send_or_drop(BreakerMessage::Event(BreakerEvent::Restarted));
-                        }
-                    }
-                }
-                Happening::Benched { reason, .. } => {
-                    tracing::error!(role = %event.role, reason, "down until revived");
-                    parts.audit.tell(|auditor| {
-                        auditor.on_exhausted(event.role.as_str(), true, now);
-                    });
-                    quarantine(&parts.kill_switch, event.role.as_str(), reason);
-                }
-                Happening::Unkillable | Happening::SeatTaken { .. } => {
-                    tracing::error!(role = %event.role, what = ?event.what, "alarm");
-                }
-                _ => {}
-            }
-        })
-        .on_halt(move |reason: &str| {
-            fence.halt(reason);
-            let parts = halting.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some(parts) = parts {
-                let reason = reason.to_owned();
-                let _ = parts.kill_switch.send(KillSwitchMessage::Fenced { reason });
-            }
-        })
-        .on_exhausted(move |reason: &str| {
-            // Received until the process ends.
-            let _ = endings.send(Ending::Exhausted(reason.to_owned()));
-        })
-}
-
-fn quarantine(kill_switch: &RoleRef<KillSwitchMessage>, role: &str, reason: &str) {
-    let id = role.strip_prefix("strategy/").and_then(|name| StrategyId::new(name).ok());
-    if let Some(id) = id {
-        let latch = Latch::Quarantine(id);
-        let (state, reason) = (TradingState::ReduceOnly, reason.to_owned());
-        // Parked while the kill switch restarts.
-        let _ = kill_switch.send(KillSwitchMessage::Trip { latch, state, reason });
-    }
-}
-
-/// Every injected fault is a record.
-fn record_faults(faults: &FaultBoard, parts: &NodeParts, clock: &Clock) {
-    let (journal, clock) = (parts.journal.clone(), clock.clone());
-    let Ok(tag) = actors::journal::writer_tag("chaos", 1) else { return };
-    let numbers = std::sync::atomic::AtomicU64::new(1);
-    faults.report_to(move |injection| {
-        let record = Record::Fault {
-            id: numbers.fetch_add(1, std::sync::atomic::Ordering::Relaxed),
-            role: injection.role.as_str().to_owned(),
-            fault: injection.fault.label().to_owned(),
-            by: injection.rule.map_or("operator".to_owned(), |rule| format!("rule {rule}")),
-        };
-        if let Err(error) = journal.append(&tag, clock.now().market, &[record]) {
-            tracing::warn!(%error, "an injected fault could not be recorded");
-        }
-    });
-}
-
 fn watchdog(
     args: &RunArgs,
     configuration: &Configuration,
@@ -386,89 +297,6 @@ fn watchdog(
     };
     Watchdog::start(spec)
         .map_err(|error| Failure::internal("the watchdog can't be started").because(error))
-}
-
-#[expect(clippy::too_many_arguments, reason = "called once; a struct would only be unpacked again")]
-fn wiring(
-    configuration: &Configuration,
-    folder: &StateFolder,
-    clock: &Clock,
-    runtimes: &NodeRuntimes,
-    fence: &Arc<WireFence>,
-    audit: &Audit,
-    port: &JournalPort,
-    halt_file: &Arc<RealHaltFile>,
-) -> Wiring {
-    let now = clock.clone();
-    let spec = PortSpec { now: Arc::new(move || now.now().market), fence: Arc::clone(fence) };
-    let venue: Arc<SimulatedVenue> = Arc::clone(&folder.venue);
-    let mut desk = DeskConfig::new(folder.install, Epoch(0), configuration.account.clone());
-    desk.backlog_records_max =
-        usize::try_from(configuration.journal.not_durable_records_max).unwrap_or(usize::MAX);
-    desk.backlog_age_max = configuration.journal.not_durable_max;
-    let mut symbols: BTreeMap<&str, Vec<_>> = BTreeMap::new();
-    for instrument in &folder.instruments {
-        symbols.entry(&instrument.symbol).or_default().push(instrument.clone());
-    }
-    let products = symbols
-        .into_iter()
-        .map(|(symbol, instruments)| Product {
-            symbol: symbol.to_owned(),
-            instruments,
-            calendar: Arc::new(Calendar::round_the_clock()),
-            gates: Gates::default(),
-            settings: configuration.pricing.clone(),
-        })
-        .collect();
-    let open: std::path::PathBuf = folder.path.clone();
-    Wiring {
-        runtimes: runtimes.tree(tokio::runtime::Handle::current()),
-        disk: folder.disk.clone(),
-        journal: folder.journal_options(configuration),
-        writer: WriterMode::Thread,
-        started: Record::Started {
-            install: folder.install,
-            account: configuration.account.clone(),
-            release: env!("CARGO_PKG_VERSION").to_owned(),
-            configuration: configuration.fingerprint.clone(),
-            environment: configuration.environment.name().to_owned(),
-        },
-        open_snapshots: Arc::new(move || open_snapshots(&open)),
-        snapshot: folder.snapshot.clone(),
-        snapshot_interval: configuration.snapshots.every,
-        snapshot_records: configuration.snapshots.every_records,
-        order_port: Arc::new(move || {
-            Box::new(SimulatedOrderPort::new(Arc::clone(&venue), spec.clone()))
-                as Box<dyn OrderPort>
-        }),
-        data: Arc::new(Mutex::new(SimulatedDataPort::new(Arc::clone(&folder.venue)))),
-        fence: Arc::clone(fence),
-        products,
-        strategies: configuration.tomes.iter().map(seat).collect(),
-        environment: CertificateEnvironment::Paper,
-        limits: configuration.limits.clone(),
-        breakers: configuration.breakers.clone(),
-        link: configuration.link,
-        reconcile: ReconcilePolicy::default(),
-        desk,
-        kernel: "black76/libm".to_owned(),
-        halt_file: Arc::clone(halt_file) as _,
-        start_halted: None,
-        audit: audit.clone(),
-        port: port.clone(),
-        abort: Arc::new(|why| {
-            eprintln!("optionsib: {why}; the process ends at once");
-            std::process::exit(70);
-        }),
-        alarm: Arc::new(|text| tracing::warn!(text, "alarm")),
-        extra: Vec::new(),
-    }
-}
-
-fn open_snapshots(state: &Path) -> Result<Box<dyn SnapshotStore>, String> {
-    state::open_snapshots(state)
-        .map(|store| Box::new(store) as Box<dyn SnapshotStore>)
-        .map_err(|error| error.to_string())
 }
 
 /// The halt epoch only rises: far above any that the process before may have reached.

@@ -15,7 +15,7 @@ use desk::record::{Record, SCHEMA_VERSION};
 use market::time::{ProcessTime, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use store::journal::open;
 use store::{
@@ -32,6 +32,7 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(2);
 pub struct JournalPort(Arc<PortState>);
 
 type DurableHook = Box<dyn Fn(Seq) + Send + Sync>;
+type Listener = Arc<dyn Fn(Seq) + Send + Sync>;
 
 #[derive(Default)]
 struct PortState {
@@ -42,7 +43,7 @@ struct PortState {
     /// When the oldest record that isn't durable was appended.
     behind_since: Mutex<Option<ProcessTime>>,
     clock: ArcSwapOption<Clock>,
-    listeners: Mutex<Vec<Arc<dyn Fn(Seq) + Send + Sync>>>,
+    listeners: Mutex<Vec<Listener>>,
     recovery: Mutex<Option<Recovery>>,
 }
 
@@ -130,7 +131,7 @@ impl JournalPort {
         self.listeners().push(Arc::from(hook));
     }
 
-    fn listeners(&self) -> std::sync::MutexGuard<'_, Vec<Arc<dyn Fn(Seq) + Send + Sync>>> {
+    fn listeners(&self) -> MutexGuard<'_, Vec<Listener>> {
         self.0.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,0 +1,108 @@
+//! What the live node is given: the disk, the venue's ports, its own threads, the configuration.
+
+use super::halt_file::RealHaltFile;
+use super::runtimes::NodeRuntimes;
+use super::state::{self, StateFolder};
+use crate::configuration::Configuration;
+use actors::auditor::Audit;
+use actors::journal::{JournalPort, WriterMode};
+use actors::node::{Product, Wiring};
+use actors::runtime::clock::Clock;
+use broker::port::OrderPort;
+use broker::simulated::{PortSpec, SimulatedDataPort, SimulatedOrderPort, SimulatedVenue};
+use broker::wire_fence::WireFence;
+use chaos::simulation::seat;
+use desk::desk::DeskConfig;
+use desk::reconcile::ReconcilePolicy;
+use desk::record::Record;
+use market::calendar::Calendar;
+use market::quality::Gates;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use store::SnapshotStore;
+use strategy::certificate::Environment as CertificateEnvironment;
+use trading::id::Epoch;
+
+#[expect(clippy::too_many_arguments, reason = "called once; a struct would only be unpacked again")]
+pub(super) fn wiring(
+    configuration: &Configuration,
+    folder: &StateFolder,
+    clock: &Clock,
+    runtimes: &NodeRuntimes,
+    fence: &Arc<WireFence>,
+    audit: &Audit,
+    port: &JournalPort,
+    halt_file: &Arc<RealHaltFile>,
+) -> Wiring {
+    let now = clock.clone();
+    let spec = PortSpec { now: Arc::new(move || now.now().market), fence: Arc::clone(fence) };
+    let venue: Arc<SimulatedVenue> = Arc::clone(&folder.venue);
+    let mut desk = DeskConfig::new(folder.install, Epoch(0), configuration.account.clone());
+    desk.backlog_records_max =
+        usize::try_from(configuration.journal.not_durable_records_max).unwrap_or(usize::MAX);
+    desk.backlog_age_max = configuration.journal.not_durable_max;
+    let mut symbols: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+    for instrument in &folder.instruments {
+        symbols.entry(&instrument.symbol).or_default().push(instrument.clone());
+    }
+    let products = symbols
+        .into_iter()
+        .map(|(symbol, instruments)| Product {
+            symbol: symbol.to_owned(),
+            instruments,
+            calendar: Arc::new(Calendar::round_the_clock()),
+            gates: Gates::default(),
+            settings: configuration.pricing.clone(),
+        })
+        .collect();
+    let open: std::path::PathBuf = folder.path.clone();
+    Wiring {
+        runtimes: runtimes.tree(tokio::runtime::Handle::current()),
+        disk: folder.disk.clone(),
+        journal: folder.journal_options(configuration),
+        writer: WriterMode::Thread,
+        started: Record::Started {
+            install: folder.install,
+            account: configuration.account.clone(),
+            release: env!("CARGO_PKG_VERSION").to_owned(),
+            configuration: configuration.fingerprint.clone(),
+            environment: configuration.environment.name().to_owned(),
+        },
+        open_snapshots: Arc::new(move || open_snapshots(&open)),
+        snapshot: folder.snapshot.clone(),
+        snapshot_interval: configuration.snapshots.every,
+        snapshot_records: configuration.snapshots.every_records,
+        order_port: Arc::new(move || {
+            Box::new(SimulatedOrderPort::new(Arc::clone(&venue), spec.clone()))
+                as Box<dyn OrderPort>
+        }),
+        data: Arc::new(Mutex::new(SimulatedDataPort::new(Arc::clone(&folder.venue)))),
+        fence: Arc::clone(fence),
+        products,
+        strategies: configuration.tomes.iter().map(seat).collect(),
+        environment: CertificateEnvironment::Paper,
+        limits: configuration.limits.clone(),
+        breakers: configuration.breakers.clone(),
+        link: configuration.link,
+        reconcile: ReconcilePolicy::default(),
+        desk,
+        kernel: "black76/libm".to_owned(),
+        halt_file: Arc::clone(halt_file) as _,
+        start_halted: None,
+        audit: audit.clone(),
+        port: port.clone(),
+        abort: Arc::new(|why| {
+            eprintln!("optionsib: {why}; the process ends at once");
+            std::process::exit(70);
+        }),
+        alarm: Arc::new(|text| tracing::warn!(text, "alarm")),
+        extra: Vec::new(),
+    }
+}
+
+fn open_snapshots(state: &Path) -> Result<Box<dyn SnapshotStore>, String> {
+    state::open_snapshots(state)
+        .map(|store| Box::new(store) as Box<dyn SnapshotStore>)
+        .map_err(|error| error.to_string())
+}
