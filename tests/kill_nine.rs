@@ -1,0 +1,404 @@
+//! Promise: `kill -9` at any moment loses nothing that was acknowledged, doubles nothing, and the
+//! node comes back as the venue's own books say.
+//!
+//! The built binary trades the built-in market fast and is killed again and again, at random moments
+//! and at named points of the order protocol. A client outside remembers every intent and fill that
+//! the API acknowledged. After each kill the journal must have all of them; after each restart
+//! positions per strategy, cash, fees, realised result and working orders must equal what a second
+//! arithmetic makes of the venue's file.
+
+#[allow(dead_code, reason = "each end-to-end test uses its part of it")]
+#[path = "node_process/node.rs"]
+mod node;
+#[path = "node_process/venue_book.rs"]
+mod venue_book;
+
+use node::{Client, Installation, Node, QUICK, until};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use venue_book::Account;
+
+const POINTS: [&str; 7] =
+    ["recorded", "durable", "sent", "acked", "filled", "snapshot_head", "segment_switch"];
+const ROUNDS: usize = if QUICK { 8 } else { 50 };
+const TIMES_EACH: u32 = if QUICK { 1 } else { 3 };
+/// A point that isn't reached in this time is given up and tried again later.
+const POINT_PATIENCE: Duration = Duration::from_secs(40);
+
+/// A difference from the venue may last so long: what a report takes on a loaded machine.
+const AGREEMENT: Duration = Duration::from_secs(20);
+
+/// A client outside the node: what it was told, it may rely on.
+struct Outside {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Told>,
+}
+
+#[derive(Default)]
+struct Told {
+    intents: BTreeSet<String>,
+    fills: BTreeSet<String>,
+    violations: u64,
+    halt_reason: String,
+    next: u64,
+}
+
+impl Outside {
+    fn listen(client: Client, next: u64) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let mut told = Told { next, ..Told::default() };
+            while !stopped.load(Ordering::Relaxed) {
+                told.ask(&client);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            told
+        });
+        Self { stop, thread }
+    }
+
+    fn end(self) -> Told {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("the client outside does not fail")
+    }
+}
+
+impl Told {
+    fn ask(&mut self, client: &Client) {
+        // A node that is down answers nothing, which acknowledges nothing.
+        let Ok(events) = client.get(&format!("/events?from={}", self.next)) else { return };
+        for event in events.as_array().expect("a list of events") {
+            match event["kind"].as_str() {
+                Some("intent") => self.intents.insert(text(&event["key"])),
+                Some("fill") => self.fills.insert(text(&event["exec_id"])),
+                other => panic!("an event of kind {other:?}"),
+            };
+            self.next = event["seq"].as_u64().expect("a number") + 1;
+        }
+        if let Ok(status) = client.get("/status") {
+            self.violations = self.violations.max(status["violations"].as_u64().unwrap_or(0));
+            if let Some(reason) = status["halt_reason"].as_str() {
+                self.halt_reason = reason.to_owned();
+            }
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
+}
+
+/// How a round ends.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Point(&'static str),
+    Moment { halted: bool },
+}
+
+/// Seeded, so that a red run can be played again.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, below: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % below
+    }
+}
+
+/// Points and random moments by turns: nothing dies early in a round that ends at a moment, so the
+/// restart after each point is compared.
+fn plan() -> Vec<End> {
+    let points = (0..TIMES_EACH).flat_map(|_| POINTS).map(End::Point);
+    let mut plan = Vec::new();
+    for (number, point) in points.enumerate() {
+        plan.push(point);
+        if !QUICK {
+            plan.push(End::Moment { halted: number % 5 == 4 });
+        }
+    }
+    while plan.len() < ROUNDS {
+        plan.push(End::Moment { halted: QUICK || plan.len() % 4 == 0 });
+    }
+    plan
+}
+
+#[derive(Default)]
+struct Figures {
+    at_point: BTreeMap<&'static str, u32>,
+    at_moment: u32,
+    halted: u32,
+    missed: u32,
+    with_orders: u32,
+    compared: u32,
+    restarts: Vec<Duration>,
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_and_the_books_are_the_venues_after_every_kill() {
+    let installation = Installation::with(&Installation::lively_keys());
+    installation.lively();
+    let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
+    let mut figures = Figures::default();
+    let mut plan = plan();
+    let (mut intents, mut fills) = (BTreeSet::new(), BTreeSet::new());
+    let (mut next, mut epoch, mut halted_before) = (1, 0, None);
+    let mut round = 0;
+    while round < plan.len() {
+        let end = plan[round];
+        round += 1;
+        let trap = match end {
+            End::Point(point @ ("snapshot_head" | "segment_switch")) => Some(format!("{point}:1")),
+            End::Point(point) => Some(format!("{point}:{}", 1 + dice.roll(12))),
+            End::Moment { .. } => None,
+        };
+        let mut node = installation.run_with(&["--speed", "60"], trap.as_deref());
+        let outside = Outside::listen(node.client().clone(), next);
+        let back = came_back(&installation, &mut node, &mut epoch, halted_before.take());
+        if let Some(took) = back {
+            figures.restarts.push(took);
+            figures.compared += 1;
+        }
+        match end {
+            End::Point(point) => {
+                if dies_by_itself(&mut node) {
+                    *figures.at_point.entry(point).or_default() += 1;
+                } else {
+                    println!("round {round}: {} was not reached", trap.unwrap_or_default());
+                    figures.missed += 1;
+                    assert!(figures.missed <= 10, "{point} is hardly ever reached");
+                    plan.push(end);
+                }
+            }
+            End::Moment { halted } => {
+                let wait = Duration::from_millis(dice.roll(1500));
+                let began = Instant::now();
+                until("the moment", Duration::from_secs(5), || {
+                    (began.elapsed() >= wait).then_some(())
+                });
+                if halted {
+                    let body = json!({"reason": "before a kill"});
+                    node.client().post("/halt", &body).expect("a halt is acknowledged");
+                    figures.halted += 1;
+                }
+                figures.at_moment += 1;
+            }
+        }
+        node.kill();
+        let told = outside.end();
+        assert_eq!(told.violations, 0, "round {round}: {}\n{}", told.halt_reason, node.log());
+        next = told.next;
+        intents.extend(told.intents);
+        fills.extend(told.fills);
+        let journal = installation.journal(1);
+        all_there(&journal, &intents, &fills, round);
+        figures.with_orders += u32::from(orders_lived(&journal));
+        if end == (End::Moment { halted: true }) {
+            halted_before = Some(orders_accepted(&installation));
+        }
+    }
+    let mut node = installation.run(&["--speed", "60"]);
+    let took = came_back(&installation, &mut node, &mut epoch, halted_before.take());
+    figures.restarts.extend(took);
+    assert_eq!(node.terminate().code(), Some(0), "{}", node.log());
+    assert_eq!(installation.json(&["audit"])["violations_total"], 0);
+    report(&figures, round, intents.len(), fills.len());
+    for point in POINTS {
+        let times = figures.at_point.get(point).copied().unwrap_or(0);
+        assert!(times >= TIMES_EACH, "{point} was reached {times} times");
+    }
+    assert!(!fills.is_empty() && figures.with_orders * 2 >= round as u32, "orders always work");
+}
+
+/// Waits for the restart and compares; none if the node died at its point before that.
+fn came_back(
+    installation: &Installation,
+    node: &mut Node,
+    epoch: &mut u64,
+    halted_before: Option<u32>,
+) -> Option<Duration> {
+    let settled = |status: &Value| match halted_before {
+        None => status["ready"] == true,
+        Some(_) => status["broker_link"] == "ready" && status["trading_state"] == "halted",
+    };
+    let status = node.until_or_killed("a node that came back", |client| {
+        client.get("/status").ok().filter(|status| settled(status))
+    })?;
+    let took = node.age();
+    let now = status["epoch"].as_u64().expect("a number");
+    assert!(now > *epoch, "epoch {now} after {epoch}");
+    *epoch = now;
+    let began = Instant::now();
+    node.until_or_killed("agreement with the venue", |client| {
+        let found = differences(installation, client)?;
+        let lasting = began.elapsed() > AGREEMENT;
+        assert!(!lasting || found.is_empty(), "after a restart: {found:#?}");
+        found.is_empty().then_some(())
+    })?;
+    if let Some(orders) = halted_before {
+        let accepted = orders_accepted(installation);
+        assert_eq!(accepted, orders, "an order was sent although the node was halted before");
+        node.client().post("/resume", &json!({"by": "the test"})).expect("a resume");
+        node.until_or_killed("trading after the resume", |client| {
+            client.get("/status").ok().filter(|status| status["ready"] == true)
+        })?;
+    }
+    Some(took)
+}
+
+fn dies_by_itself(node: &mut Node) -> bool {
+    let deadline = Instant::now() + POINT_PATIENCE;
+    while Instant::now() < deadline {
+        if let Some(status) = node.ended() {
+            let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+            assert_eq!(signal, Some(9), "ended by {status}\n{}", node.log());
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(3));
+    }
+    false
+}
+
+fn orders_accepted(installation: &Installation) -> u32 {
+    let account = venue_book::recompute(&venue_book::read(installation.state()));
+    for (reference, times) in &account.accepted {
+        assert_eq!(*times, 1, "{reference} was sent twice");
+    }
+    account.accepted.values().sum()
+}
+
+/// Every acknowledged intent and fill is in the journal, and no execution twice.
+fn all_there(
+    journal: &[Value],
+    intents: &BTreeSet<String>,
+    fills: &BTreeSet<String>,
+    round: usize,
+) {
+    let (mut approved, mut filled) = (BTreeSet::new(), BTreeSet::new());
+    for (number, line) in journal.iter().enumerate() {
+        assert_eq!(line["seq"].as_u64(), Some(number as u64 + 1), "a gap in the journal");
+        match line["kind"].as_str() {
+            Some("IntentApproved") => {
+                approved.insert(reference(&line["record"]["intent"]["key"]));
+            }
+            Some("Filled") => {
+                let exec_id = text(&line["record"]["fill"]["exec_id"]);
+                assert!(filled.insert(exec_id), "booked twice: {line}");
+            }
+            _ => {}
+        }
+    }
+    let lost: Vec<_> = intents.difference(&approved).chain(fills.difference(&filled)).collect();
+    assert!(lost.is_empty(), "round {round}: acknowledged and lost: {lost:?}");
+}
+
+/// An intent's key as the venue and the API write it.
+fn reference(key: &Value) -> String {
+    let install = key["install"].as_u64().expect("a number");
+    let strategy = key["strategy"].as_str().expect("a name");
+    format!("oib.{install:08x}.{}.{strategy}.{}", key["epoch"], key["seq"])
+}
+
+/// An order was approved and had not ended when the node died.
+fn orders_lived(journal: &[Value]) -> bool {
+    let mut alive = BTreeSet::new();
+    for line in journal {
+        match line["kind"].as_str() {
+            Some("IntentApproved") => {
+                alive.insert(line["record"]["order"]["order_id"].as_i64());
+            }
+            Some("Ended" | "SendRefused" | "Abandoned") => {
+                alive.remove(&line["record"]["order_id"].as_i64());
+            }
+            _ => {}
+        }
+    }
+    !alive.is_empty()
+}
+
+/// What the node says differently from the venue's file; none while the file changes.
+fn differences(installation: &Installation, client: &Client) -> Option<Vec<String>> {
+    let before = venue_book::read(installation.state());
+    let status = client.get("/status").ok()?;
+    let positions = client.get("/positions").ok()?;
+    let orders = client.get("/orders").ok()?;
+    if venue_book::read(installation.state()) != before {
+        return None;
+    }
+    let account = venue_book::recompute(&before);
+    let mut found = Vec::new();
+    let mut same = |what: &str, ours: i128, venues: i128, within: i128| {
+        if (ours - venues).abs() > within {
+            found.push(format!("{what}: the node has {ours}, the venue {venues}"));
+        }
+    };
+    let pnl = &status["pnl"];
+    let amount = |key: &str| venue_book::micros(pnl[key].as_str().unwrap_or("0"));
+    same("cash", amount("cash"), account.cash, 0);
+    same("fees", amount("fees"), account.fees, 0);
+    // A part of a cost is cut to a micro-unit at each closing, in either arithmetic.
+    same("realised", amount("realised"), account.realised(), 10_000);
+    let executions = account.executions.len() as i128;
+    same("fills", i128::from(status["fills"].as_i64().unwrap_or(-1)), executions, 0);
+    let mut held = positions_by_strategy(&account);
+    for row in positions.as_array()? {
+        let key = (text(&row["strategy"]), row["con_id"].as_i64()?);
+        let (quantity, realised) = held.remove(&key).unwrap_or_default();
+        let what = format!("{} of {}", key.1, key.0);
+        same(&what, i128::from(row["quantity"].as_i64()?), quantity, 0);
+        let ours = venue_book::micros(row["realised"].as_str()?);
+        same(&format!("realised in {what}"), ours, realised, 10_000);
+    }
+    found.extend(held.keys().map(|key| format!("{key:?} is held by the venue alone")));
+    found.extend(order_differences(&account, orders.as_array()?));
+    Some(found)
+}
+
+fn positions_by_strategy(account: &Account) -> BTreeMap<(String, i64), (i128, i128)> {
+    let held = account.strategies.iter().filter(|(_, holding)| holding.quantity != 0);
+    held.map(|(key, holding)| (key.clone(), (holding.quantity, holding.realised))).collect()
+}
+
+fn order_differences(account: &Account, orders: &[Value]) -> Vec<String> {
+    let mut working = account.working.clone();
+    let mut found = Vec::new();
+    for row in orders {
+        let state = text(&row["state"]);
+        let ended = ["filled", "canceled", "expired", "rejected", "inactive", "abandoned"];
+        if ended.contains(&state.as_str()) {
+            continue;
+        }
+        let venues = row["perm_id"].as_i64().and_then(|perm_id| working.remove(&perm_id));
+        let ours = venues.as_ref().is_some_and(|order| {
+            order.reference == row["reference"]
+                && row["side"] == *order.side
+                && row["quantity"].as_i64().map(i128::from) == Some(order.quantity)
+                && row["filled"].as_i64().map(i128::from) == Some(order.filled)
+                && row["limit"].as_str().map(venue_book::micros) == Some(order.limit)
+        });
+        if !ours {
+            found.push(format!("the node works {row}, the venue {venues:?}"));
+        }
+    }
+    found.extend(working.values().map(|order| format!("the venue alone works {order:?}")));
+    found
+}
+
+fn report(figures: &Figures, rounds: usize, intents: usize, fills: usize) {
+    let mut restarts = figures.restarts.clone();
+    restarts.sort();
+    let at = |percent: usize| restarts[(restarts.len() - 1) * percent / 100];
+    println!("{rounds} rounds, killed at points {:?}", figures.at_point);
+    println!("killed at random moments {}, of them halted {}", figures.at_moment, figures.halted);
+    println!("points not reached in time {}", figures.missed);
+    println!("with an order alive at the kill {}", figures.with_orders);
+    println!("restarts compared with the venue's book {}", figures.compared);
+    println!("acknowledged and found again: {intents} intents, {fills} fills");
+    println!("start to agreed and ready: p50 {:?}, p99 {:?}", at(50), at(99));
+}
