@@ -2,7 +2,8 @@
 //! death of one leaves the others watching.
 //!
 //! *Restart:* what is latched comes back from the journal as tripped; what was counted towards a
-//! trip begins again. *Loses:* the counts of one window.
+//! trip begins again.
+//! *Loses:* the counts of one window.
 
 use crate::book_keeper::BookKeeper;
 use crate::journal::JournalPort;

@@ -203,6 +203,8 @@ pub struct DeskRole {
     stage: Stage,
     /// The last record of this role.
     last_own: Seq,
+    /// The last record of this role when live and fold were last compared.
+    proven: Option<Seq>,
     market_offset: Now,
 }
 
@@ -217,7 +219,7 @@ impl DeskRole {
         let stage = Stage::Recovering { recovering, early };
         let last_own = Seq::ZERO;
         let spec = spec.clone();
-        let mut role = Self { spec, tag, generation, stage, last_own, market_offset: now };
+        let mut role = Self { spec, tag, generation, stage, last_own, proven: None, market_offset: now };
         role.try_recover(cx)?;
         Ok(role)
     }
@@ -494,12 +496,13 @@ impl DeskRole {
     }
 
     /// At a quiet point, when everything of this role is durable, live and fold must be one.
-    fn prove(&self, cx: &Context<DeskMessage>) -> Result<(), RoleError> {
+    fn prove(&mut self, cx: &Context<DeskMessage>) -> Result<(), RoleError> {
         let Stage::Running(running) = &self.stage else { return Ok(()) };
         let durable = self.spec.journal.durable();
-        if self.last_own > durable {
+        if self.last_own > durable || self.proven == Some(self.last_own) {
             return Ok(());
         }
+        self.proven = Some(self.last_own);
         let folded = self
             .spec
             .keeper

@@ -5,7 +5,8 @@
 //! backs.
 //!
 //! *Restart:* reopens the files, which begins a new epoch; everything that appends restarts with
-//! it. *Loses:* what was queued and not durable; nobody has acted on it.
+//! it.
+//! *Loses:* what was queued and not durable; nobody has acted on it.
 
 use crate::runtime::clock::Clock;
 use crate::runtime::metrics;

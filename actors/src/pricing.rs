@@ -2,7 +2,8 @@
 //! view.
 //!
 //! *Restart:* the last view, marked stale, then recomputed from the slots, which have missed
-//! nothing. *Loses:* nothing.
+//! nothing.
+//! *Loses:* nothing.
 
 use crate::lines::ProductLines;
 use crate::runtime::role::{Context, Role, RoleError, RoleMessage};

@@ -1,7 +1,8 @@
 //! The reconciler's role: asks the broker until two rounds agree, and hands the result to the desk.
 //!
 //! *Restart:* begins to ask anew; an answer to an older incarnation's question carries another
-//! ticket. *Loses:* a round that was under way.
+//! ticket.
+//! *Loses:* a round that was under way.
 
 use crate::desk::DeskMessage;
 use crate::runtime::role::{Context, Role, RoleError, RoleMessage};

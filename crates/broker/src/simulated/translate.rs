@@ -4,6 +4,7 @@
 use exchange::{Exchange, order as venue_order, report as venue};
 use market::quote::{Level, Quote, RawQuote};
 use market::time::Timestamp;
+use std::time::Duration;
 use trading::id::{ExecId, OrderId, PermId};
 use trading::lifecycle::{Delivery, LifecycleEvent, LifecycleId, LifecycleKind};
 use trading::order::{Order, TimeInForce};
@@ -105,9 +106,15 @@ pub fn answer(question: Question, exchange: &Exchange) -> Answer {
     }
 }
 
+/// How far back the venue tells executions and events: a week before the latest one. (IB tells the
+/// present day's; a node that was down for longer than this has to be reconciled by a person.)
+const TOLD: Duration = Duration::from_secs(7 * 86_400);
+
 /// Executions with their fees, combos' lines and events, oldest first.
 fn everything_that_moved(exchange: &Exchange) -> Vec<Report> {
-    let start = Timestamp::EPOCH;
+    let executed = exchange.executions(Timestamp::EPOCH).last().map(|last| last.time);
+    let happened = exchange.events(Timestamp::EPOCH).last().map(|last| last.time);
+    let start = executed.max(happened).map_or(Timestamp::EPOCH, |latest| latest.minus(TOLD));
     let mut timed: Vec<(Timestamp, u8, Report)> = Vec::new();
     for combo in exchange.combo_executions(start) {
         timed.push((combo.time, 0, Report::ComboExecution(combo_execution(combo))));
