@@ -20,8 +20,8 @@ use audit::{
 };
 use broker::simulated::{SimulatedVenue, WireMessage};
 use desk::record::Latch;
-use exchange::Exchange;
 use exchange::order::{NewOrder, TimeInForce as VenueTimeInForce};
+use exchange::{EventKind, Exchange};
 use market::instrument::{Instrument, InstrumentKind};
 use market::time::{ProcessTime, Timestamp};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -173,6 +173,12 @@ fn truth(exchange: &Exchange) -> VenueTruth {
             })
             .collect(),
         positions: exchange.positions().into_iter().map(|(id, held)| (id, held.0)).collect(),
+        position_events: exchange
+            .events(Timestamp::EPOCH)
+            .iter()
+            .filter(|event| moves_a_position(&event.kind))
+            .map(|event| event.id.clone())
+            .collect(),
         cash: exchange
             .cash()
             .into_iter()
@@ -189,6 +195,16 @@ fn truth(exchange: &Exchange) -> VenueTruth {
                 (execution.exec_id.clone(), fee)
             })
             .collect(),
+    }
+}
+
+const fn moves_a_position(kind: &EventKind) -> bool {
+    match kind {
+        EventKind::OptionExpired { .. }
+        | EventKind::CashSettled { .. }
+        | EventKind::Exercised { .. }
+        | EventKind::Assigned { .. } => true,
+        EventKind::Dividend { .. } | EventKind::Variation { .. } | EventKind::Cash { .. } => false,
     }
 }
 

@@ -74,6 +74,8 @@ pub struct DeskSpec {
     pub margin_used: Arc<ArcSwap<Money>>,
     /// Cognition, performance and calendars.
     pub surroundings: Arc<dyn Surroundings + Send + Sync>,
+    /// Where the link stands: the session tells only changes.
+    pub link: Arc<ArcSwap<LinkStatus>>,
     /// Admits only this incarnation to the wire.
     pub fence: Arc<WireFence>,
     /// Where the desk's picture is published.
@@ -219,7 +221,8 @@ impl DeskRole {
         let stage = Stage::Recovering { recovering, early };
         let last_own = Seq::ZERO;
         let spec = spec.clone();
-        let mut role = Self { spec, tag, generation, stage, last_own, proven: None, market_offset: now };
+        let mut role =
+            Self { spec, tag, generation, stage, last_own, proven: None, market_offset: now };
         role.try_recover(cx)?;
         Ok(role)
     }
@@ -239,6 +242,10 @@ impl DeskRole {
         let running = Running { desk, held: VecDeque::new(), link: None, behind_since: None };
         self.stage = Stage::Running(Box::new(running));
         self.run(DeskEvent::Restarted, cx)?;
+        // The session may have lived on: it says nothing again, and this incarnation has heard
+        // nothing yet. What came meanwhile is newer and follows.
+        let link = **self.spec.link.load();
+        self.take(DeskMessage::Link(link), cx)?;
         for strategy in self.spec.strategies.values() {
             // One that is down attaches by itself when it starts.
             let _ = strategy.send(StrategyMessage::DeskStarted);

@@ -17,6 +17,7 @@ pub mod kill_switch;
 pub mod layers;
 pub mod lines;
 pub mod meters;
+pub mod mutation;
 pub mod node;
 pub mod order_steps;
 pub mod pricing;

@@ -234,6 +234,7 @@ fn trade(wiring: &Wiring, parts: &NodeParts) -> SupervisorSpec {
         states: parts.states.clone(),
         margin_used: parts.margin_used.clone(),
         surroundings: parts.surroundings(wiring),
+        link: parts.link.clone(),
         fence: parts.fence.clone(),
         view: parts.desk_view.clone(),
         session: parts.session.clone(),

@@ -1,9 +1,10 @@
 //! A seeded schedule of strikes: which role (or the whole node) dies at which step of which intent.
 //!
 //! A pure machine. It sees every protocol step that a role announces and answers when to strike, so
-//! that kills land where they hurt rather than where a timer happens to fall. It keeps the matrix of
-//! what it has hit. Schedules stay inside the restart intensities that ship: strikes keep a distance.
-//! Not here: carrying a kill out (the fault board), judging what came of it (the auditor).
+//! that kills land where they hurt rather than where a timer happens to fall. It keeps the matrix
+//! of what it has hit. Schedules stay inside the restart intensities that ship: strikes keep a
+//! distance. Not here: carrying a kill out (the fault board), judging what came of it (the
+//! auditor).
 
 use actors::runtime::protocol::ProtocolStep;
 use market::time::ProcessTime;
@@ -84,8 +85,8 @@ pub struct PlanSpec {
     pub crashes: u32,
     /// Between two strikes at least this long.
     pub spacing: Duration,
-    /// So long after it could, a strike without an aim of its own no longer waits for an intent; one
-    /// with an aim waits four times as long.
+    /// So long after it could, a strike without an aim of its own no longer waits for an intent;
+    /// one with an aim waits four times as long.
     pub patience: Duration,
 }
 
@@ -242,7 +243,13 @@ impl Plan {
     /// Share of kills that hit with an intent on its way, in thousandths.
     #[must_use]
     pub fn in_flight_permille(&self) -> u32 {
-        if self.total == 0 { 0 } else { self.hit_in_flight * 1000 / self.total }
+        (self.hit_in_flight * 1000).checked_div(self.total).unwrap_or(0)
+    }
+
+    /// Kills so far.
+    #[must_use]
+    pub const fn total(&self) -> u32 {
+        self.total
     }
 
     /// Strikes that are still to come.
@@ -260,9 +267,9 @@ impl Plan {
         (!waits).then(|| self.aimed.remove(first))
     }
 
-    /// A loose strike that wants this step, once the aimed ones have no use for intents any more.
+    /// A loose strike that wants this step, once no aimed one wants this or a later one.
     fn loose_at(&mut self, step: ProtocolStep) -> Option<Strike> {
-        if self.aimed.iter().any(|strike| strike.at != ProtocolStep::Idle) {
+        if self.aimed.iter().any(|strike| strike.at >= step) {
             return None;
         }
         let first = self.loose.iter().position(|strike| strike.at == step)?;

@@ -32,6 +32,8 @@ use valuation::book::BookCounts;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// After the market's end the node has so long to settle, in process time.
 const SETTLE: Duration = Duration::from_secs(130);
+/// So long after a kill whoever depends on its target has noticed.
+const SHOWS_AFTER: Duration = Duration::from_secs(3);
 /// A halt must be acknowledged within this process time.
 const HALT_WITHIN: Duration = Duration::from_secs(5);
 
@@ -239,24 +241,36 @@ impl Life<'_> {
     /// Strikes when nothing is on its way, and tells the auditor of readiness.
     async fn watch(&self, node: &Node, clock: &Clock, faults: &FaultBoard) {
         let mut ready = false;
+        // The launch itself is the last fault that was lifted.
+        let mut lifted = Some(clock.now());
+        let mut strikes = 0;
         loop {
             clock.sleep(LOOK_EVERY).await;
             let now = clock.now();
+            // A kill is over when it has struck; it shows a moment later.
+            if let Some(plan) = self.plan {
+                let plan = plan.lock().unwrap_or_else(PoisonError::into_inner);
+                if std::mem::replace(&mut strikes, plan.total()) != plan.total() {
+                    lifted = Some(now);
+                }
+            }
             if let Some(progress) = &self.spec.progress {
                 progress(now.market);
             }
             let link = node.parts.link.load().state;
             let is_ready = link == LinkState::Ready && node.parts.desk_view.load().ready;
-            if std::mem::replace(&mut ready, is_ready) != is_ready {
-                self.audit.tell(|auditor| {
-                    if is_ready {
-                        auditor.on_fault_lifted(now.market);
-                        auditor.on_ready(now.market);
-                    } else {
-                        auditor.on_not_ready(now.market);
-                    }
-                });
-            }
+            let was_ready = std::mem::replace(&mut ready, is_ready);
+            let shown = lifted.take_if(|at| now.process.since(at.process) >= SHOWS_AFTER);
+            self.audit.tell(|auditor| {
+                if let Some(at) = shown {
+                    auditor.on_fault_lifted(at.market);
+                }
+                match (was_ready, is_ready) {
+                    (true, false) => auditor.on_not_ready(now.market),
+                    (false, false) => {}
+                    (_, true) => auditor.on_ready(now.market),
+                }
+            });
             let Some(plan) = self.plan else { continue };
             let strike = plan.lock().unwrap_or_else(PoisonError::into_inner).on_time(now.process);
             let Some(strike) = strike else { continue };
@@ -307,8 +321,7 @@ impl Life<'_> {
                 // As the process does before it ends: the wire first, then for the next life.
                 fence.halt(reason);
                 let _ = halt_file.write(reason);
-                *exhausted.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Some(reason.to_owned());
+                *exhausted.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
             })
     }
 
@@ -330,9 +343,7 @@ impl Life<'_> {
         clock: &Clock,
         exhausted: &Arc<Mutex<Option<String>>>,
     ) -> Result<End, SimulationError> {
-        if let Some(reason) =
-            exhausted.lock().unwrap_or_else(PoisonError::into_inner).clone()
-        {
+        if let Some(reason) = exhausted.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             return Err(SimulationError::Exhausted(reason));
         }
         self.drill_halt(node, clock).await;
@@ -356,7 +367,7 @@ impl Life<'_> {
                 (row.role.as_str().to_owned(), status)
             })
             .collect();
-        tracing::info!(?rows, "the tree at the end");
+        tracing::debug!(?rows, "the tree at the end");
         self.audit.tell(|auditor| auditor.on_tree(&rows, now));
         self.tallies.take(parts);
         let (view, catalog) = (parts.desk_view.load_full(), parts.catalog.load_full());

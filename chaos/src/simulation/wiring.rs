@@ -33,9 +33,8 @@ pub fn wire(life: &Life<'_>, clock: &Clock) -> Result<Wiring, SimulationError> {
     let install = InstallId(spec.seed as u32);
     let snapshot = newest_snapshot(life)?;
     // The folded latches decide; here is only the epoch, which must never go back.
-    let epoch = snapshot.as_ref().map_or(HaltEpoch::default(), |(books, _, _)| {
-        books.latches.halt_epoch
-    });
+    let epoch =
+        snapshot.as_ref().map_or(HaltEpoch::default(), |(books, _, _)| books.latches.halt_epoch);
     let fence = Arc::new(WireFence::new(HaltEpoch(epoch.0 + u64::from(life.number)), None));
     let now = clock.clone();
     let port = PortSpec { now: Arc::new(move || now.now().market), fence: Arc::clone(&fence) };

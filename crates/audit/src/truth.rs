@@ -4,7 +4,7 @@
 use market::instrument::ConId;
 use market::money::Currency;
 use market::quote::Side;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One execution that counts: latest revision, not busted. Combo lines are left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct VenueTruth {
     pub executions: Vec<ExecutionTruth>,
     /// Signed position per instrument; what is absent is flat.
     pub positions: BTreeMap<ConId, i64>,
+    /// Identities of the events that moved a position: expiry, settlement, exercise, assignment.
+    pub position_events: BTreeSet<String>,
     /// Cash per currency, in micro-units.
     pub cash: BTreeMap<Currency, i64>,
     /// Working orders: order reference and permanent number.

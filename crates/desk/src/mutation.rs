@@ -10,6 +10,7 @@
 //! | `drop_lifecycle` | lifecycle events are not booked |
 //! | `drop_fee` | fees are not booked |
 //! | `send_before_durable` | read by the shell: sends go out before their record is durable |
+//! | `ready_without_reconcile` | desk and session count as ready as soon as the link is up |
 //! | `skip_settle` | Unknown is abandoned after the first round that does not find it |
 
 #[cfg(mutations)]

@@ -80,6 +80,13 @@ impl Check for PositionsFollow {
         let differing = differences(books, &truth.positions);
         let found = differing.iter().find(|(con_id, ..)| !books.restricted.contains(con_id));
         tally.check(I3, place, found.is_none(), || break_sentence(found));
+        // A restriction excuses a difference, not a named event that was never booked.
+        let mut events = truth.position_events.iter();
+        let missed = events.find(|id| !books.executions.has_lifecycle(id));
+        tally.check(I3, place, missed.is_none(), || {
+            let id = missed.map_or("", String::as_str);
+            format!("event {id} of the venue moved a position and is not booked")
+        });
     }
 }
 
