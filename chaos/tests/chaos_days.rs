@@ -1,5 +1,5 @@
-//! A real day under seeded chaos: every role dies at least three times, the node at least five times,
-//! intents are hit at every step of their way, and no promise breaks.
+//! A real day under seeded chaos: every role dies at least three times, the node at least five
+//! times, intents are hit at every step of their way, and no promise breaks.
 //!
 //! Needs the recorded days: `OPTIONSIB_DATA` names their folder. Without it the test says so and
 //! passes; `.ci/run` sets it.
@@ -124,8 +124,8 @@ fn days_under_chaos_keep_every_promise_and_hit_every_step_of_an_order() {
         assert!(report.checks.values().all(|count| *count > 0), "seed {seed}: {:?}", report.checks);
         assert_eq!(report.strikes_left, 0, "seed {seed} struck {:?}", report.kills);
         assert!(report.kills["node"] >= 5, "seed {seed}: {:?}", report.kills);
-        // 19 fixed roles, a feed, a pricing and the node itself, beside the strategies.
-        assert_eq!(report.kills.len(), 22 + tomes().len(), "{:?}", report.kills);
+        // Every role and scope of the tree but the root, and the node itself.
+        assert!(report.kills.len() >= 22 + tomes().len(), "{:?}", report.kills);
         let few = report.kills.iter().find(|(_, count)| **count < 3);
         assert!(few.is_none(), "seed {seed} killed {few:?} only");
         assert!(report.kills_in_flight_permille >= 300, "{}", report.kills_in_flight_permille);

@@ -1,10 +1,11 @@
 //! Scenes of the promises: the whole tree on small markets made by hand, in virtual time, with a
 //! director who halts, kills and crashes at chosen moments. One module per promise.
 
-#[path = "scene/journal.rs"]
-mod journal;
+#[allow(dead_code, reason = "the scenes need a part of the market")]
 #[path = "scene/market.rs"]
 mod hand;
+#[path = "scene/journal.rs"]
+mod journal;
 #[path = "scene/settings.rs"]
 mod settings;
 

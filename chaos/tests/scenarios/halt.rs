@@ -1,4 +1,5 @@
-//! A halt: nothing after its acknowledgement, own orders cancelled, through a crash, until a resume.
+//! A halt: nothing after its acknowledgement, own orders cancelled, through a crash, until a
+//! resume.
 
 use crate::hand::{Hand, minute};
 use crate::journal::assert_balanced;

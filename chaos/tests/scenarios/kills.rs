@@ -1,4 +1,5 @@
-//! Strategies and roots that die: two hundred times at a step, four times in ten minutes, too often.
+//! Strategies and roots that die: two hundred times at a step, four times in ten minutes, too
+//! often.
 
 use crate::hand::{Hand, minute, start};
 use crate::journal::{assert_balanced, positions, records};
@@ -169,7 +170,8 @@ fn a_strategy_killed_four_times_in_ten_minutes_is_quarantined_and_the_others_go_
     assert!(fills_of(&records, "lucky", minute(17)) > 50);
 }
 
-/// What a watcher at the venue saw: the next order number, executions, and whether the wire is shut.
+/// What a watcher at the venue saw: the next order number, executions, and whether the wire is
+/// shut.
 type Seen = (i64, usize, bool);
 
 /// Kills the journal three times: the root allows two restarts in ten minutes.
@@ -206,9 +208,7 @@ fn a_root_beyond_its_intensity_halts_the_node_and_nothing_is_sent_any_more() {
     let spec = day(&hand, hand.along(to_and_fro), vec![scalper("one", &json!({}), &json!({}))]);
     let director = ThriceTheJournal::default();
     let ended = run_directed(spec, &director);
-    let Err(SimulationError::Exhausted(reason)) = ended else {
-        panic!("the root is exhausted")
-    };
+    let Err(SimulationError::Exhausted(reason)) = ended else { panic!("the root is exhausted") };
     assert!(reason.contains("core") || reason.contains("journal"), "{reason}");
     let seen = director.0.lock().unwrap();
     let (before, after) = (seen[0], &seen[1..]);

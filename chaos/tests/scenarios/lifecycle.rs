@@ -20,7 +20,8 @@ fn short_calls_are_assigned_early_on_the_eve_of_the_ex_date_and_the_books_follow
     hand.from = midnight.minus(Duration::from_secs(5_400));
     hand.last_trades = vec![midnight.plus(Duration::from_secs(9 * 86_400))];
     // Sold near the money, then carried deep into it: their time value falls below the dividend.
-    let path = |seconds: u64| 100.0 + 12.0 * (seconds.saturating_sub(900) as f64 / 2_700.0).min(1.0);
+    let risen = |seconds: u64| (seconds.saturating_sub(900) as f64 / 2_700.0).min(1.0);
+    let path = |seconds: u64| 100.0 + 12.0 * risen(seconds);
     let market = hand.along(path);
     let tome = call_seller("seller", &json!({}));
     let mut spec = day(&hand, market, vec![tome]);

@@ -110,7 +110,9 @@ fn without_veto_and_breaker_the_late_entry_passes() {
 const BURST: usize = 6;
 
 /// Several strategies that want the same straddle at the same view.
-fn burst(change: impl FnOnce(&mut risk::limits::Limits)) -> (SimulatedDay, Vec<(Timestamp, Record)>) {
+fn burst(
+    change: impl FnOnce(&mut risk::limits::Limits),
+) -> (SimulatedDay, Vec<(Timestamp, Record)>) {
     let hand = Hand::of(20, 10);
     let tomes = (0..BURST)
         .map(|number| {
@@ -120,8 +122,7 @@ fn burst(change: impl FnOnce(&mut risk::limits::Limits)) -> (SimulatedDay, Vec<(
             });
             // Of different sizes, lest the second one be taken for the first one again.
             let units = 3 + number;
-            let changes =
-                json!({"order": patient, "hedge_band_units": 1e6, "units": units});
+            let changes = json!({"order": patient, "hedge_band_units": 1e6, "units": units});
             scalper(&format!("burst_{number}"), &changes, &json!({}))
         })
         .collect();

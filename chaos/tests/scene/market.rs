@@ -1,4 +1,5 @@
-//! A small market made by hand: one stock, calls and puts around it, and a path that the test draws.
+//! A small market made by hand: one stock, calls and puts around it, and a path that the test
+//! draws.
 //!
 //! Quotes follow Black (1976) at one volatility, so every line is fresh and every Greek is known
 //! within a cent; what happens is decided by the path alone.
@@ -100,11 +101,16 @@ impl Hand {
 
     /// The market along a path: seconds since its first quotes to the stock's price.
     pub fn along(&self, path: impl Fn(u64) -> f64) -> MarketSource {
+        self.along_with(path, &[])
+    }
+
+    /// The same; bid and ask of the `locked` are one.
+    pub fn along_with(&self, path: impl Fn(u64) -> f64, locked: &[ConId]) -> MarketSource {
         let steps = (0..self.steps)
             .map(|step| {
                 let seconds = step * self.every.as_secs();
                 let time = self.from.plus(Duration::from_secs(seconds));
-                MarketStep { time, quotes: self.quotes(path(seconds), time) }
+                MarketStep { time, quotes: self.quotes(path(seconds), time, locked) }
             })
             .collect();
         let week = RecordedMarket::WEEK;
@@ -112,7 +118,7 @@ impl Hand {
         MarketSource::Recorded(market)
     }
 
-    fn quotes(&self, spot: f64, time: Timestamp) -> Vec<(ConId, Quote)> {
+    fn quotes(&self, spot: f64, time: Timestamp, locked: &[ConId]) -> Vec<(ConId, Quote)> {
         let mut quotes = Vec::new();
         for one in self.instruments() {
             let (fair, half) = match one.option() {
@@ -128,15 +134,16 @@ impl Hand {
             };
             let level = |price: Price| Some(Level { price, size: self.size });
             let bid = one.tick.round_down(Price::from_f64((fair - half).max(0.01)).unwrap());
-            let ask = one.tick.round_up(Price::from_f64(fair + half + 0.005).unwrap());
+            let ask = one.tick.round_up(Price::from_f64(fair + half).unwrap());
+            let (bid, ask) = if locked.contains(&one.con_id) { (bid, bid) } else { (bid, ask) };
             quotes.push((one.con_id, Quote { bid: level(bid), ask: level(ask), time }));
         }
         quotes
     }
 }
 
-fn option_id(chain: usize, strike: i64, right: Right) -> ConId {
-    let side = if right == Right::Call { 0 } else { 500 };
+pub const fn option_id(chain: usize, strike: i64, right: Right) -> ConId {
+    let side = if matches!(right, Right::Call) { 0 } else { 500 };
     ConId(1_000 * (chain as u32 + 1) + side + strike as u32)
 }
 
