@@ -1,11 +1,11 @@
 //! Promise: `kill -9` at any moment loses nothing that was acknowledged, doubles nothing, and the
 //! node comes back as the venue's own books say.
 //!
-//! The built binary trades the built-in market fast and is killed again and again, at random moments
-//! and at named points of the order protocol. A client outside remembers every intent and fill that
-//! the API acknowledged. After each kill the journal must have all of them; after each restart
-//! positions per strategy, cash, fees, realised result and working orders must equal what a second
-//! arithmetic makes of the venue's file.
+//! The built binary trades the built-in market fast and is killed again and again, at random
+//! moments and at named points of the order protocol. A client outside remembers every intent and
+//! fill that the API acknowledged. After each kill the journal must have all of them; after each
+//! restart positions per strategy, cash, fees, realised result and working orders must equal what a
+//! second arithmetic makes of the venue's file.
 
 #[allow(dead_code, reason = "each end-to-end test uses its part of it")]
 #[path = "node_process/node.rs"]

@@ -299,13 +299,25 @@ impl KillSwitchRole {
         record: Record,
         cx: &mut Context<KillSwitchMessage>,
     ) -> Result<(), RoleError> {
+        // A trip holds at once; a release only behind its record, so that no approval precedes it.
+        let releases = matches!(record, Record::Released { .. });
+        if !releases {
+            self.apply(&record);
+        }
+        let now = cx.now().market;
+        let records = std::slice::from_ref(&record);
+        self.spec.journal.append(&self.tag, now, records).map_err(RoleError::failed)?;
+        if releases {
+            self.apply(&record);
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, record: &Record) {
         if let Stage::Running(latches) = &mut self.stage {
-            latches.apply(&record);
+            latches.apply(record);
         }
         self.publish();
-        let now = cx.now().market;
-        self.spec.journal.append(&self.tag, now, &[record]).map_err(RoleError::failed)?;
-        Ok(())
     }
 
     fn publish(&self) {

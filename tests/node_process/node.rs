@@ -1,9 +1,9 @@
-//! The built binary as a process of its own: an installation (configuration, state folder, port) and
-//! a node that runs in it.
+//! The built binary as a process of its own: an installation (configuration, state folder, port)
+//! and a node that runs in it.
 //!
 //! A node is killed when its handle is dropped, and what it said on stderr is shown when a wait for
-//! it fails. Waiting is polling with a deadline; no test of it asserts a time. What the answers mean
-//! is the business of the tests.
+//! it fails. Waiting is polling with a deadline; no test of it asserts a time. What the answers
+//! mean is the business of the tests.
 
 use serde_json::{Value, json};
 use std::fs::{self, File};

@@ -1,4 +1,5 @@
-//! What the account must look like, computed from the venue's own file `book.jsonl` and nothing else.
+//! What the account must look like, computed from the venue's own file `book.jsonl` and nothing
+//! else.
 //!
 //! A second arithmetic: none of our crates, plain JSON, micro-units in 128 bits. Average cost,
 //! realised on closing before fees, per strategy (by the order's reference) and per account.

@@ -1,7 +1,8 @@
 //! The proof that an order lowers risk, or its absence.
 //!
 //! An order is risk-reducing exactly when, in its one symbol and with it filled whole,
-//! - the worst loss over the stress grid and all subsets of other fills gets strictly smaller;
+//! - the worst loss over the stress grid and all subsets of other fills gets strictly smaller, or
+//!   stays as it is while the worst |delta| gets strictly smaller;
 //! - the worst |delta| gets strictly smaller (or is and stays zero), so that it can't overshoot;
 //! - the worst |vega| doesn't grow;
 //!
@@ -48,7 +49,10 @@ pub(crate) fn prove(
         return Ok(None);
     }
     let stress = stress::revalue(valuing, &limits.stress, fills, legs)?;
-    if stress.after_milli <= stress.before_milli {
+    let loses_less = stress.after_milli > stress.before_milli;
+    // The worst of a long straddle is that nothing moves, which no hedge makes better.
+    let hedges = stress.after_milli == stress.before_milli && delta_filled < delta_before;
+    if !(loses_less || hedges) {
         return Ok(None);
     }
     let seen = |name: &str, before_milli, after_milli, bound_milli| LimitSeen {
