@@ -8,6 +8,7 @@ mod abort_at;
 mod api_role;
 mod halt_file;
 mod hooks;
+mod ownership;
 mod plane;
 mod runtimes;
 mod state;

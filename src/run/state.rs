@@ -1,7 +1,7 @@
 //! The state folder of a running node: lock, journal's disk, snapshots, the venue's books, and what
 //! the last life left behind.
 
-use super::epoch_after;
+use super::{epoch_after, ownership};
 use crate::configuration::Configuration;
 use crate::failure::Failure;
 use broker::simulated::SimulatedVenue;
@@ -77,6 +77,7 @@ impl StateFolder {
             Some((books, snapshot.seq, snapshot.chain))
         });
         let install = install(path).map_err(|error| unusable("its install id", &error))?;
+        ownership::check(path, &disk, install, &configuration.account)?;
         let (venue, market_clock, instruments) = open_venue(path, configuration, seed)?;
         Ok(Self {
             path: path.to_owned(),
