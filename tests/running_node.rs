@@ -166,11 +166,12 @@ fn recovery_times(node: &Node) {
         let Some(rest) = line.strip_prefix("optionsib_actor_recovery_seconds_bucket{") else {
             continue;
         };
+        // With what stands before it: `role=` ends in `le=`.
         let label = |name: &str| {
-            let start = rest.find(&format!("{name}=\""))? + name.len() + 2;
+            let start = format!("{{{rest}").find(name)? + name.len() - 1;
             rest[start..].split('"').next().map(str::to_owned)
         };
-        let (Some(role), Some(le)) = (label("role"), label("le")) else { continue };
+        let (Some(role), Some(le)) = (label("{role=\""), label(",le=\"")) else { continue };
         let bound = le.parse().unwrap_or(f64::INFINITY);
         let count = rest.rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0);
         buckets.entry(role).or_default().push((bound, count));
