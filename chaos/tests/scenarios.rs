@@ -1,6 +1,8 @@
 //! Scenes of the promises: the whole tree on small markets made by hand, in virtual time, with a
 //! director who halts, kills and crashes at chosen moments. One module per promise.
 
+#![allow(clippy::unwrap_used, reason = "a scene that can't be set fails its test")]
+
 #[allow(dead_code, reason = "the scenes need a part of the market")]
 #[path = "scene/market.rs"]
 mod hand;
@@ -8,6 +10,8 @@ mod hand;
 mod journal;
 #[path = "scene/settings.rs"]
 mod settings;
+#[path = "scene/wishes.rs"]
+mod wishes;
 
 #[path = "scenarios/halt.rs"]
 mod halt;

@@ -344,6 +344,9 @@ impl Life<'_> {
         exhausted: &Arc<Mutex<Option<String>>>,
     ) -> Result<End, SimulationError> {
         if let Some(reason) = exhausted.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+            // Perhaps it gave up because of what it found on its disk.
+            let verified = store::verify(&*self.spec.medium.disk()).is_ok();
+            self.audit.tell(|auditor| auditor.on_chain_verified(verified));
             return Err(SimulationError::Exhausted(reason));
         }
         self.drill_halt(node, clock).await;

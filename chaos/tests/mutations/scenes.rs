@@ -1,23 +1,20 @@
 //! The scenes in which faults of our own are looked for. Each is green without a fault.
 
 use crate::hand::{Hand, STOCK, minute, option_id, start};
-use crate::settings::{day, scalper};
-use actors::desk::DeskMessage;
+use crate::settings::{day, orders, scalper};
+use crate::wishes::wish;
 use actors::runtime::protocol::{ProtocolStep, StepObserver, StepVerdict};
 use actors::runtime::role::RolePath;
 use audit::AuditReport;
 use chaos::simulation::director::{Direction, Director, Stage};
 use chaos::simulation::{SimulationSpec, run_directed};
 use market::instrument::{ConId, Right};
-use market::money::{Price, Quantity};
 use risk::limits::PerSymbol;
 use serde_json::json;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use strategy::tome::Tome;
-use trading::id::{Epoch, InstallId, IntentKey, StrategyId};
-use trading::intent::{Intent, Purpose, Target};
 
 #[derive(Clone, Copy, Debug)]
 pub enum Scene {
@@ -25,9 +22,11 @@ pub enum Scene {
     Trading,
     /// The node dies between the record of an order and its send.
     CrashBeforeTheSend,
+    /// The desk dies when its order has been written and is still under way to the venue.
+    KillAtTheSend,
     /// A straddle expires with the stock at its strike.
     WorthlessExpiry,
-    /// The delta limit is smaller than one leg of the wish.
+    /// The delta limit is smaller than the wish.
     NarrowDelta,
     /// Two strategies place and cancel the same combo, far from the venue.
     CrossingCancels,
@@ -44,9 +43,10 @@ pub enum Scene {
 }
 
 impl Scene {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Trading,
         Self::CrashBeforeTheSend,
+        Self::KillAtTheSend,
         Self::WorthlessExpiry,
         Self::NarrowDelta,
         Self::CrossingCancels,
@@ -60,9 +60,10 @@ impl Scene {
 
 /// Plays a scene and answers what the auditor says of it, also when the day broke off.
 pub fn play(scene: Scene) -> AuditReport {
-    let cast = Cast { scene, audit: Mutex::new(None), crashed: Arc::default() };
-    if let Err(error) = run_directed(spec(scene), &cast) {
-        eprintln!("the day broke off: {error}");
+    let cast = Cast { scene, audit: Mutex::new(None), struck: Arc::default() };
+    match run_directed(spec(scene), &cast) {
+        Ok(day) => eprintln!("{} fills, denied {:?}", day.report.fills, day.report.denied),
+        Err(error) => eprintln!("the day broke off: {error}"),
     }
     let audit = cast.audit.lock().unwrap().clone().expect("the node was launched");
     audit.report()
@@ -83,12 +84,25 @@ fn spec(scene: Scene) -> SimulationSpec {
         day(&hand, market, one())
     };
     match scene {
-        Scene::Trading | Scene::CrashBeforeTheSend | Scene::PowerCut | Scene::FourKills => {
-            lively(20)
+        Scene::Trading | Scene::PowerCut | Scene::FourKills => lively(20),
+        Scene::CrashBeforeTheSend => {
+            let hand = Hand::of(20, 10);
+            let mut orders = orders();
+            orders["valid_seconds"] = json!(600);
+            let tome = scalper("one", &json!({"order": orders}), &json!({}));
+            let mut spec = day(&hand, hand.along(|_| 100.0), vec![tome]);
+            // Between the two rounds that prove it absent the market's views come back.
+            spec.settings.link.settle_ms = 15_000;
+            spec
+        }
+        Scene::KillAtTheSend => {
+            let hand = Hand::of(20, 10);
+            let mut spec = day(&hand, hand.along(|_| 100.0), one());
+            spec.exchange.request_latency = Duration::from_millis(500);
+            spec
         }
         Scene::WorthlessExpiry => {
-            let mut hand = Hand::of(150, 10);
-            hand.last_trades = vec![minute(120)];
+            let hand = Hand::of_the_last_day(390, 360);
             // The stock's mid ends less than a cent from the strike: both legs end worthless.
             let market = hand.along(|_| 100.0);
             let changes = json!({
@@ -98,7 +112,7 @@ fn spec(scene: Scene) -> SimulationSpec {
         }
         Scene::NarrowDelta => {
             let mut spec = lively(20);
-            spec.settings.limits.delta_max_shares = PerSymbol::all(60);
+            spec.settings.limits.delta_max_shares = PerSymbol::all(5);
             spec
         }
         Scene::CrossingCancels => {
@@ -141,44 +155,30 @@ const LOCKED: ConId = option_id(0, 97, Right::Put);
 struct Cast {
     scene: Scene,
     audit: Mutex<Option<actors::auditor::Audit>>,
-    crashed: Arc<AtomicBool>,
+    struck: Arc<AtomicBool>,
 }
 
-/// Crashes the node once, when the record of an order is durable and nothing has been sent.
-struct CrashAtDurable {
-    crashed: Arc<AtomicBool>,
-    clock: actors::runtime::clock::Clock,
+/// Strikes when the first order of the day reaches a step.
+struct StrikeOnce {
+    step: ProtocolStep,
+    verdict: StepVerdict,
+    struck: Arc<AtomicBool>,
 }
 
-impl StepObserver for CrashAtDurable {
+impl StepObserver for StrikeOnce {
     fn on_step(&self, _: &RolePath, step: ProtocolStep, _: u64) -> StepVerdict {
-        let due = self.clock.now().market >= minute(5) && step == ProtocolStep::Durable;
-        if due && !self.crashed.swap(true, Ordering::SeqCst) {
-            return StepVerdict::CrashNode;
+        if step == self.step && !self.struck.swap(true, Ordering::SeqCst) {
+            return self.verdict.clone();
         }
         StepVerdict::Pass
     }
 }
 
-/// A wish in the name of the strategy `one`, as if it had made it.
-fn wish(stage: &Stage, con_id: ConId, position: i64, limit: &str) {
-    let now = stage.clock.now().market;
-    let key = IntentKey {
-        install: InstallId(7),
-        epoch: Epoch(stage.parts.journal.epoch()),
-        strategy: StrategyId::new("one").unwrap(),
-        seq: 1_000_000,
-    };
-    let intent = Intent {
-        key,
-        target: Target::Single { con_id, position: Quantity(position) },
-        limit: Price::parse(limit).unwrap(),
-        purpose: Purpose::Entry,
-        valid_until: now.plus(Duration::from_secs(60)),
-        created: now,
-        view_version: 0,
-    };
-    stage.parts.desk.send(DeskMessage::Intent(Box::new(intent))).unwrap();
+impl Cast {
+    fn strike_once(&self, stage: &Stage, step: ProtocolStep, verdict: StepVerdict) {
+        let struck = Arc::clone(&self.struck);
+        stage.faults.observe_steps(Some(Arc::new(StrikeOnce { step, verdict, struck })));
+    }
 }
 
 impl Director for Cast {
@@ -191,19 +191,21 @@ impl Director for Cast {
                 | Scene::NarrowDelta
                 | Scene::CrossingCancels => {}
                 Scene::CrashBeforeTheSend => {
-                    let crashed = Arc::clone(&self.crashed);
-                    let clock = stage.clock.clone();
-                    stage.faults.observe_steps(Some(Arc::new(CrashAtDurable { crashed, clock })));
+                    self.strike_once(&stage, ProtocolStep::Durable, StepVerdict::CrashNode);
+                }
+                Scene::KillAtTheSend => {
+                    let verdict = StepVerdict::KillRole(RolePath::new("desk"));
+                    self.strike_once(&stage, ProtocolStep::Sent, verdict);
                 }
                 Scene::WishInAHalt => {
                     stage.until(minute(5)).await;
                     stage.halt("a test").await.unwrap();
                     stage.until(minute(6)).await;
-                    wish(&stage, STOCK, 50, "100.05");
+                    wish(&stage, "one", STOCK, 50);
                 }
                 Scene::LockedQuote => {
                     stage.until(minute(5)).await;
-                    wish(&stage, LOCKED, 1, "2.00");
+                    wish(&stage, "one", LOCKED, 1);
                 }
                 Scene::PowerCut | Scene::SlowToSettle => {
                     if stage.life == 1 {

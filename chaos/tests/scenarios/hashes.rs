@@ -103,7 +103,7 @@ fn one_fill_latch_or_reservation_changed_in_the_journal_changes_the_hash() {
     });
     let price = with(&|record| match record {
         Record::Filled { fill, .. } => {
-            fill.price = fill.price + market::money::Price::from_micros(1);
+            fill.price += market::money::Price::from_micros(1);
             true
         }
         _ => false,

@@ -49,6 +49,9 @@ fn short_calls_are_assigned_early_on_the_eve_of_the_ex_date_and_the_books_follow
 
 type Quantities = (i64, Option<i64>);
 
+/// Minutes from the start.
+const EXPIRY: u64 = 360;
+
 /// Crashes the whole node a second before the expiry; it is back seconds after it.
 struct DownAtExpiry;
 
@@ -56,7 +59,7 @@ impl Director for DownAtExpiry {
     fn direct<'a>(&'a self, stage: Stage) -> Direction<'a> {
         Box::pin(async move {
             if stage.life == 1 {
-                stage.until(minute(60).minus(Duration::from_secs(1))).await;
+                stage.until(minute(EXPIRY).minus(Duration::from_secs(1))).await;
                 stage.faults.crash();
             }
         })
@@ -65,9 +68,8 @@ impl Director for DownAtExpiry {
 
 #[test]
 fn a_position_that_expires_while_the_node_is_down_comes_back_balanced_by_named_events() {
-    let mut hand = Hand::of(90, 10);
-    hand.last_trades = vec![minute(60)];
-    let market = hand.along(|seconds| if seconds < 1_800 { 100.0 } else { 103.0 });
+    let hand = Hand::of_the_last_day(EXPIRY + 30, EXPIRY);
+    let market = hand.along(|seconds| if seconds < (EXPIRY - 30) * 60 { 100.0 } else { 103.0 });
     let changes = json!({"days_min": 0, "days_max": 0, "close_days": 0});
     let tome = scalper("scalper", &changes, &json!({}));
     let spec = day(&hand, market, vec![tome]);
@@ -84,7 +86,7 @@ fn a_position_that_expires_while_the_node_is_down_comes_back_balanced_by_named_e
     let (Some(died), Some(back)) = (starts.first(), starts.get(1)) else {
         panic!("two lives begin, {starts:?}")
     };
-    assert!(*died < minute(60) && minute(60) < *back, "it was down at the expiry");
+    assert!(*died < minute(EXPIRY) && minute(EXPIRY) < *back, "it was down at the expiry");
     // Call and put each ended by an event of its own, told only after the restart.
     let bought = records.iter().filter_map(|(_, record)| match record {
         Record::Filled { fill, .. } if fill.con_id != STOCK => Some((fill.con_id, fill.quantity.0)),
@@ -92,14 +94,14 @@ fn a_position_that_expires_while_the_node_is_down_comes_back_balanced_by_named_e
     });
     let mut bought: Vec<_> = bought.collect();
     bought.sort_unstable();
-    assert_eq!(bought.len(), 2, "a straddle: {bought:?}");
+    assert_eq!(bought.len(), 2, "a straddle: {bought:?}, denied {:?}", simulated.report.denied);
     let mut ended = Vec::new();
     for (at, record) in &records {
         if let Record::Lifecycle { event, .. } = record {
             match event.kind {
                 LifecycleKind::Exercised { con_id, quantity, .. }
                 | LifecycleKind::Expired { con_id, quantity } => {
-                    assert!(at >= back && event.time == minute(60), "{event:?} at {at}");
+                    assert!(at >= back && event.time == minute(EXPIRY), "{event:?} at {at}");
                     ended.push((con_id, quantity.0));
                 }
                 _ => {}

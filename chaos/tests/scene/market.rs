@@ -26,8 +26,6 @@ use valuation::book::BookSettings;
 pub const STOCK: ConId = ConId(1);
 pub const SYMBOL: &str = "HAND";
 const VOL: f64 = 0.25;
-/// What is worth less has no vol of its own to a cent, and no quotes.
-const WORTH_QUOTING: f64 = 0.1;
 
 /// When every hand-made day begins: Monday 2026-11-23, 12:00 UTC.
 pub fn start() -> Timestamp {
@@ -50,6 +48,10 @@ pub struct Hand {
     pub last_trades: Vec<Timestamp>,
     /// How many each level shows.
     pub size: u32,
+    /// Half an option's spread, before a share of its value.
+    pub half_spread: f64,
+    /// What has less time value has no vol of its own to a cent, and no quotes.
+    pub worth_quoting: f64,
 }
 
 impl Hand {
@@ -61,7 +63,14 @@ impl Hand {
             steps: minutes * 60 / seconds,
             last_trades: vec![start().plus(Duration::from_secs(30 * 86_400))],
             size: 200,
+            half_spread: 0.01,
+            worth_quoting: 0.02,
         }
+    }
+
+    /// A market whose one chain ends within the day: `minutes` of it, trading until `last`.
+    pub fn of_the_last_day(minutes: u64, last: u64) -> Self {
+        Self { last_trades: vec![minute(last)], half_spread: 0.005, ..Self::of(minutes, 30) }
     }
 
     pub fn instruments(&self) -> Vec<Instrument> {
@@ -126,10 +135,13 @@ impl Hand {
                 Some(terms) if terms.last_trade <= time => continue,
                 Some(terms) => {
                     let fair = black(spot, terms, time);
-                    if fair < WORTH_QUOTING {
+                    let call = terms.right == Right::Call;
+                    let moneyness = spot - terms.strike.to_f64();
+                    let exercise = if call { moneyness } else { -moneyness }.max(0.0);
+                    if fair - exercise < self.worth_quoting {
                         continue;
                     }
-                    (fair, 0.01 + fair * 0.004)
+                    (fair, self.half_spread + fair * 0.004)
                 }
             };
             let level = |price: Price| Some(Level { price, size: self.size });

@@ -88,9 +88,9 @@ mod tests {
         let (entered_tell, entered) = std::sync::mpsc::channel();
         let written = Arc::new(AtomicBool::new(false));
         let writer = std::thread::scope(|scope| {
-            let (fence, written_there) = (Arc::clone(&fence), Arc::clone(&written));
+            let (held, written_there) = (Arc::clone(&fence), Arc::clone(&written));
             scope.spawn(move || {
-                fence.write(|seen| {
+                held.write(|seen| {
                     entered_tell.send(seen.halt_epoch).expect("the test listens");
                     std::thread::yield_now();
                     written_there.store(true, Ordering::SeqCst);
