@@ -137,6 +137,7 @@ impl KillSwitchRole {
         spec: &KillSwitchSpec,
         cx: &mut Context<KillSwitchMessage>,
     ) -> Result<Self, RoleError> {
+        metrics::HALTS.counter(&[]).increment(0);
         let tag = writer_tag("kill_switch", cx.generation())?;
         let recovering = Recovering::new(cx.now().process);
         let stage = Stage::Recovering { recovering, early: VecDeque::new() };

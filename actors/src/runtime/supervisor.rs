@@ -214,6 +214,9 @@ impl Actor for Overseer {
 impl ChildMeters {
     fn new(child: &Arc<Child>) -> Self {
         let role = [child.row.path().as_str()];
+        // Known from zero on: what begins with its first event shows no increase of it.
+        metrics::ACTOR_RESTARTS.counter(&role).increment(0);
+        drop(metrics::ACTOR_RECOVERY.histogram(&role));
         Self {
             generation: metrics::ACTOR_GENERATION.gauge(&role),
             ready: metrics::ACTOR_READY.gauge(&role),
