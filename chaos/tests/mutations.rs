@@ -28,9 +28,9 @@ const VERDICT: &str = "VERDICT ";
 
 /// Fault, scene, the promises that turn red.
 const MUTATIONS: &[(&str, Scene, &[&str])] = &[
-    // Sent again while the first is under way: two orders of one intent (I1), and an Unknown that
-    // was resolved by sending (I15). Nobody can do the one without the other.
-    ("resend_unknown", Scene::KillAtTheSend, &["I1", "I15"]),
+    // Sent again while the first is under way to the venue: two orders of one intent. That it was
+    // Unknown is not yet durable at that moment, so the rule of I15 has nothing to judge.
+    ("resend_unknown", Scene::KillAtTheSend, &["I1"]),
     ("skip_exec_dedupe", Scene::Trading, &["I2"]),
     ("drop_lifecycle", Scene::WorthlessExpiry, &["I3"]),
     ("drop_fee", Scene::Trading, &["I4"]),

@@ -25,7 +25,6 @@ use valuation::book::BookSettings;
 
 pub const STOCK: ConId = ConId(1);
 pub const SYMBOL: &str = "HAND";
-const VOL: f64 = 0.25;
 
 /// When every hand-made day begins: Monday 2026-11-23, 12:00 UTC.
 pub fn start() -> Timestamp {
@@ -48,6 +47,8 @@ pub struct Hand {
     pub last_trades: Vec<Timestamp>,
     /// How many each level shows.
     pub size: u32,
+    /// Of every option.
+    pub vol: f64,
     /// Half an option's spread, before a share of its value.
     pub half_spread: f64,
     /// What has less time value has no vol of its own to a cent, and no quotes.
@@ -63,14 +64,16 @@ impl Hand {
             steps: minutes * 60 / seconds,
             last_trades: vec![start().plus(Duration::from_secs(30 * 86_400))],
             size: 200,
+            vol: 0.25,
             half_spread: 0.01,
             worth_quoting: 0.02,
         }
     }
 
-    /// A market whose one chain ends within the day: `minutes` of it, trading until `last`.
+    /// A market whose one chain ends within the day: `minutes` of it, trading until `last`. It
+    /// expects much of the few hours, so that there are strikes enough to fit.
     pub fn of_the_last_day(minutes: u64, last: u64) -> Self {
-        Self { last_trades: vec![minute(last)], half_spread: 0.005, ..Self::of(minutes, 30) }
+        Self { last_trades: vec![minute(last)], vol: 1.0, ..Self::of(minutes, 30) }
     }
 
     pub fn instruments(&self) -> Vec<Instrument> {
@@ -127,6 +130,18 @@ impl Hand {
         MarketSource::Recorded(market)
     }
 
+    fn black(&self, spot: f64, terms: &OptionTerms, time: Timestamp) -> f64 {
+        let contract = ForwardContract {
+            forward: spot,
+            strike: terms.strike.to_f64(),
+            years: time.years_until(terms.last_trade),
+            vol: self.vol,
+            discount: 1.0,
+            kind: if terms.right == Right::Call { OptionKind::Call } else { OptionKind::Put },
+        };
+        contract.price_and_greeks().unwrap().price
+    }
+
     fn quotes(&self, spot: f64, time: Timestamp, locked: &[ConId]) -> Vec<(ConId, Quote)> {
         let mut quotes = Vec::new();
         for one in self.instruments() {
@@ -134,7 +149,7 @@ impl Hand {
                 None => (spot, 0.01),
                 Some(terms) if terms.last_trade <= time => continue,
                 Some(terms) => {
-                    let fair = black(spot, terms, time);
+                    let fair = self.black(spot, terms, time);
                     let call = terms.right == Right::Call;
                     let moneyness = spot - terms.strike.to_f64();
                     let exercise = if call { moneyness } else { -moneyness }.max(0.0);
@@ -157,18 +172,6 @@ impl Hand {
 pub const fn option_id(chain: usize, strike: i64, right: Right) -> ConId {
     let side = if matches!(right, Right::Call) { 0 } else { 500 };
     ConId(1_000 * (chain as u32 + 1) + side + strike as u32)
-}
-
-fn black(spot: f64, terms: &OptionTerms, time: Timestamp) -> f64 {
-    let contract = ForwardContract {
-        forward: spot,
-        strike: terms.strike.to_f64(),
-        years: time.years_until(terms.last_trade),
-        vol: VOL,
-        discount: 1.0,
-        kind: if terms.right == Right::Call { OptionKind::Call } else { OptionKind::Put },
-    };
-    contract.price_and_greeks().unwrap().price
 }
 
 fn instrument(con_id: ConId, multiplier: u32, kind: InstrumentKind, name: String) -> Instrument {

@@ -49,7 +49,20 @@ pub fn link() -> LinkTiming {
     }
 }
 
+/// Takes the protection out that `OPTIONSIB_BREAK` names, to see a scene turn red.
+#[cfg(mutations)]
+fn break_on_demand() {
+    if let Ok(name) = std::env::var("OPTIONSIB_BREAK") {
+        desk::mutation::set(&name);
+        risk::mutation::set(&name);
+        store::mutation::set(&name);
+        actors::mutation::set(&name);
+    }
+}
+
 pub fn node(tomes: Vec<Tome>) -> NodeSettings {
+    #[cfg(mutations)]
+    break_on_demand();
     NodeSettings {
         account: AccountId("SIM000001".to_owned()),
         configuration: "scene".to_owned(),
