@@ -1,6 +1,9 @@
 //! Scenes of the promises: the whole tree on small markets made by hand, in virtual time, with a
 //! director who halts, kills and crashes at chosen moments. One module per promise.
+//!
+//! Release builds only (`cargo test --release -p chaos`): whole days take minutes without it.
 
+#![cfg(not(debug_assertions))]
 #![allow(clippy::unwrap_used, reason = "a scene that can't be set fails its test")]
 
 #[allow(dead_code, reason = "the scenes need a part of the market")]
