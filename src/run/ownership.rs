@@ -39,5 +39,7 @@ pub fn check(
     );
     Err(Failure::internal(format!("the journal in {} is a foreign one", folder.display()))
         .because(why)
-        .next("put the folder's own journal/ (or its file `install`) back, or name another --state folder"))
+        .next(
+            "put the folder's own journal/ (or its file `install`) back, or name another --state",
+        ))
 }
