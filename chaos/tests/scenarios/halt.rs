@@ -1,9 +1,10 @@
 //! A halt: nothing after its acknowledgement, own orders cancelled, through a crash, until a
 //! resume.
 
-use crate::hand::{Hand, minute};
+use crate::hand::{Hand, STOCK, minute};
 use crate::journal::assert_balanced;
 use crate::settings::{day, scalper};
+use crate::wishes::wish;
 use chaos::simulation::director::{Direction, Director, Stage};
 use chaos::simulation::run_directed;
 use desk::record::Latch;
@@ -37,12 +38,16 @@ impl Director for HaltCrashResume {
                 self.at_the_halt.set(next_order_id(&stage));
                 stage.clock.sleep(Duration::from_secs(5)).await;
                 assert_eq!(working(&stage), 0, "own working orders are cancelled");
+                // Strategies are told and wish for nothing; somebody wishes all the same.
+                wish(&stage, "one", STOCK, 50);
                 stage.until(minute(20)).await;
                 assert_eq!(next_order_id(&stage), self.at_the_halt.get());
                 stage.faults.crash();
                 return;
             }
             // The next life begins halted, and stays so.
+            stage.until(minute(21)).await;
+            wish(&stage, "one", STOCK, 50);
             for minutes in 21..=30 {
                 stage.until(minute(minutes)).await;
                 assert_eq!(stage.parts.states.load().account, TradingState::Halted);
@@ -75,6 +80,7 @@ fn a_halt_stops_the_wire_cancels_own_orders_survives_a_crash_and_ends_only_by_re
     assert_balanced(&simulated);
     assert!(director.resumed.get());
     assert_eq!(simulated.report.lives, 2);
+    assert_eq!(simulated.report.denied.get("HALTED"), Some(&2), "{:?}", simulated.report.denied);
     // The day's own drill has halted it once more.
     assert!(simulated.folded.books.latches.tripped.contains_key(&Latch::Halt));
 }

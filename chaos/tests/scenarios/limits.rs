@@ -188,3 +188,10 @@ fn of_a_burst_of_intents_against_one_order_a_second_exactly_one_passes() {
     assert_eq!(passed, 1);
     assert_eq!(denied, BTreeMap::from([("ORDER_RATE".to_owned(), BURST as u32 - 1)]));
 }
+
+#[test]
+fn without_a_narrow_limit_the_whole_burst_passes() {
+    let (_, records) = burst(|_| {});
+    let (passed, denied) = in_the_burst(&records);
+    assert_eq!((passed, denied), (BURST, BTreeMap::new()));
+}
