@@ -81,7 +81,7 @@ fn an_unknown_key_is_named_with_the_file_that_has_it() {
     names(&problem(&folder), &["main.yaml: colour", "unknown field `colour`"]);
 
     let folder = copy();
-    replace(&folder, "main.yaml", "  premium_max: 25000", "  premium_maximum: 25000");
+    replace(&folder, "main.yaml", "  premium_max: 100000", "  premium_maximum: 25000");
     names(&problem(&folder), &["main.yaml: limits.premium_maximum", "unknown field"]);
 
     let folder = copy();
@@ -106,7 +106,7 @@ fn a_value_out_of_range_is_named_with_what_is_allowed() {
         ("speed: 1.0", "speed: .nan", "market.speed", "0.1 to 1000"),
         ("segment_mib: 16", "segment_mib: 0", "journal.segment_mib", "1 to 1024"),
         ("backoff_min_ms: 250", "backoff_min_ms: 40000", "link.backoff_min_ms", "backoff_max_ms"),
-        ("  daily_loss_max: 5000", "  daily_loss_max: -1", "limits.daily_loss_max", "positive"),
+        ("  margin_max: 2000000", "  margin_max: -1", "limits", "margin_max"),
         ("realised_vol_max: 0.8", "realised_vol_max: 99", "breakers.realised_vol_max", "0.01 to"),
         ("listen: 127.0.0.1", "listen: 0.0.0.0", "api.listen", "other machines"),
         ("schema_version: 1", "schema_version: 2", "schema_version", "reads 1"),
@@ -177,7 +177,7 @@ fn the_fingerprint_follows_values_and_named_files_and_nothing_else() {
     assert!(same(&folder));
     append(&folder, "strategies/gamma_scalper_es.json", " ");
     assert!(same(&folder), "a tome that isn't configured");
-    replace(&folder, "main.yaml", "premium_max: 25000", "premium_max: 25001");
+    replace(&folder, "main.yaml", "premium_max: 100000", "premium_max: 25001");
     assert!(!same(&folder));
     let folder = copy();
     append(&folder, "strategies/gamma_scalper_sim.json", " ");
