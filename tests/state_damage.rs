@@ -2,8 +2,8 @@
 //! never in lost data.
 //!
 //! The built binary trades, is stopped or killed, something happens to its folder, and it is
-//! started again. An error names the file, the place and the next step; a repair leaves the account as the
-//! venue's own books have it.
+//! started again. An error names the file, the place and the next step; a repair leaves the account
+//! as the venue's own books have it.
 
 #[allow(dead_code, reason = "each end-to-end test uses its part of it")]
 #[path = "node_process/node.rs"]
