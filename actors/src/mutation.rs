@@ -1,6 +1,6 @@
-//! Faults of our own in the shells, switched on by name at run time in builds with `--cfg mutations`
-//! only, so that a test can show that the auditor turns red. In every other build [`active`] is
-//! constantly false.
+//! Faults of our own in the shells, switched on by name at run time in builds with `--cfg
+//! mutations` only, so that a test can show that the auditor turns red. In every other build
+//! [`active`] is constantly false.
 //!
 //! | name | what goes wrong | promise |
 //! |---|---|---|
