@@ -111,7 +111,7 @@ impl Kept {
     fn read_up_to(&mut self, seq: Seq) -> Result<(), KeeperError> {
         let mut reader = match self.reader.take() {
             Some(mut reader) => {
-                reader.extend(seq)?;
+                reader.extend(seq);
                 reader
             }
             None => read_from(Arc::clone(&self.disk), self.at.next(), Some(seq)),

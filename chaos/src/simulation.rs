@@ -208,7 +208,7 @@ pub fn run_directed(
                 let down = Duration::from_secs(2 + (random >> 60));
                 start = at.plus(down);
                 venue.advance(start)?;
-                audit.tell(|auditor| {
+                audit.tell(move |auditor| {
                     auditor.on_not_ready(at);
                     auditor.on_fault_injected(at);
                 });
@@ -226,7 +226,7 @@ pub fn run_directed(
         ..DayReport::default()
     };
     let disk = spec.medium.disk();
-    audit.tell(|auditor| auditor.on_finished(end.at));
+    audit.tell(move |auditor| auditor.on_finished(end.at));
     let folded = report.count(&disk, end.durable)?;
     finish(&mut report, &spec, &venue, &audit, &tallies, &end.view, wall);
     if let Some(plan) = plan {

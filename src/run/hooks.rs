@@ -32,7 +32,8 @@ pub(super) fn hooks(
             match &event.what {
                 Happening::Restarting { reason, .. } => {
                     tracing::warn!(role = %event.role, reason, "restarting");
-                    parts.audit.tell(|auditor| auditor.on_restart(event.role.as_str(), now));
+                    let role = event.role.clone();
+                    parts.audit.tell(move |auditor| auditor.on_restart(role.as_str(), now));
                     for (watch, breaker) in &parts.breakers {
                         if watch.hears(&BreakerEvent::Restarted) {
                             breaker.send_or_drop(BreakerMessage::Event(BreakerEvent::Restarted));
@@ -41,8 +42,9 @@ pub(super) fn hooks(
                 }
                 Happening::Benched { reason, .. } => {
                     tracing::error!(role = %event.role, reason, "down until revived");
-                    parts.audit.tell(|auditor| {
-                        auditor.on_exhausted(event.role.as_str(), true, now);
+                    let role = event.role.clone();
+                    parts.audit.tell(move |auditor| {
+                        auditor.on_exhausted(role.as_str(), true, now);
                     });
                     quarantine(&parts.kill_switch, event.role.as_str(), reason);
                 }

@@ -148,7 +148,7 @@ impl ControlPlane for NodeControl {
             trading_state: states.account.name().to_owned(),
             halt_reason: parts.fence.halted(),
             broker_link: link.name().to_owned(),
-            violations: parts.audit.report().violations_total(),
+            violations: parts.audit.verdict().violations_total(),
             journal_seq: parts.journal.durable().0,
             open_orders: view.orders.iter().filter(|order| order.state.is_live()).count() as u64,
             positions: view.exposure.positions.len() as u64,
@@ -294,7 +294,7 @@ impl ControlPlane for NodeControl {
                 .map_err(|what| ControlError::Failed { what })?;
             let now = self.clock.now().market;
             let epoch = halted.halt_epoch.0;
-            self.parts().audit.tell(|auditor| auditor.on_halt_acknowledged(epoch, now));
+            self.parts().audit.tell(move |auditor| auditor.on_halt_acknowledged(epoch, now));
             Ok(HaltAcknowledged { halt_epoch: epoch })
         })
     }
@@ -302,7 +302,7 @@ impl ControlPlane for NodeControl {
     fn resume(&self, by: String) -> Pending<'_, Resumed> {
         Box::pin(async move {
             let now = self.clock.now().market;
-            self.parts().audit.tell(|auditor| auditor.on_resumed(now));
+            self.parts().audit.tell(move |auditor| auditor.on_resumed(now));
             self.parts()
                 .kill_switch
                 .ask(|reply| KillSwitchMessage::Resume { by, reply }, PATIENCE)

@@ -148,7 +148,7 @@ impl StepObserver for Watcher {
         }
         let now = self.clock.now();
         let Some(strike) = plan.on_step(step, key, now.process) else { return StepVerdict::Pass };
-        self.audit.tell(|auditor| auditor.on_fault_injected(now.market));
+        self.audit.tell(move |auditor| auditor.on_fault_injected(now.market));
         match strike.target {
             Target::Role(role) => StepVerdict::KillRole(RolePath::new(role)),
             Target::Node => StepVerdict::CrashNode,
@@ -261,7 +261,7 @@ impl Life<'_> {
             let is_ready = link == LinkState::Ready && node.parts.desk_view.load().ready;
             let was_ready = std::mem::replace(&mut ready, is_ready);
             let shown = lifted.take_if(|at| now.process.since(at.process) >= SHOWS_AFTER);
-            self.audit.tell(|auditor| {
+            self.audit.tell(move |auditor| {
                 if let Some(at) = shown {
                     auditor.on_fault_lifted(at.market);
                 }
@@ -274,7 +274,7 @@ impl Life<'_> {
             let Some(plan) = self.plan else { continue };
             let strike = plan.lock().unwrap_or_else(PoisonError::into_inner).on_time(now.process);
             let Some(strike) = strike else { continue };
-            self.audit.tell(|auditor| auditor.on_fault_injected(now.market));
+            self.audit.tell(move |auditor| auditor.on_fault_injected(now.market));
             match strike.target {
                 // A role that is down at this very moment can't be killed: it is being restarted.
                 Target::Role(role) => drop(faults.kill(&RolePath::new(role))),
@@ -301,12 +301,14 @@ impl Life<'_> {
                 match &event.what {
                     Happening::Restarting { .. } => {
                         tallies.restarted();
-                        audit.tell(|auditor| auditor.on_restart(event.role.as_str(), now));
+                        let role = event.role.clone();
+                        audit.tell(move |auditor| auditor.on_restart(role.as_str(), now));
                     }
                     Happening::Benched { reason, .. } => {
                         tallies.alarm(&format!("{} is down: {reason}", event.role));
-                        audit.tell(|auditor| {
-                            auditor.on_exhausted(event.role.as_str(), true, now);
+                        let role = event.role.clone();
+                        audit.tell(move |auditor| {
+                            auditor.on_exhausted(role.as_str(), true, now);
                         });
                         quarantine(&switch, event.role.as_str(), reason);
                     }
@@ -346,7 +348,7 @@ impl Life<'_> {
         if let Some(reason) = exhausted.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             // Perhaps it gave up because of what it found on its disk.
             let verified = store::verify(&*self.spec.medium.disk()).is_ok();
-            self.audit.tell(|auditor| auditor.on_chain_verified(verified));
+            self.audit.tell(move |auditor| auditor.on_chain_verified(verified));
             return Err(SimulationError::Exhausted(reason));
         }
         self.drill_halt(node, clock).await;
@@ -356,7 +358,7 @@ impl Life<'_> {
         let disk = self.spec.medium.disk();
         let durable = parts.journal.durable();
         self.audit
-            .catch_up(&disk, durable)
+            .catch_up(&disk, durable, usize::MAX)
             .map_err(|error| SimulationError::State(error.to_string()))?;
         self.venue.with_exchange(|exchange| self.audit.compare(exchange, now));
         let rows: Vec<(String, String)> = node
@@ -371,14 +373,14 @@ impl Life<'_> {
             })
             .collect();
         tracing::debug!(?rows, "the tree at the end");
-        self.audit.tell(|auditor| auditor.on_tree(&rows, now));
+        self.audit.tell(move |auditor| auditor.on_tree(&rows, now));
         self.tallies.take(parts);
         let (view, catalog) = (parts.desk_view.load_full(), parts.catalog.load_full());
         let port = parts.journal.clone();
         let _ = node.tree.shutdown().await;
         let durable = port.recovery().map_or(durable, |_| durable.max(port.durable()));
         let verified = store::verify(&*disk).is_ok();
-        self.audit.tell(|auditor| auditor.on_chain_verified(verified));
+        self.audit.tell(move |auditor| auditor.on_chain_verified(verified));
         let catalog = (*catalog).clone();
         Ok(End::Finished(Finished { at: now, durable, view, catalog }))
     }
@@ -396,7 +398,7 @@ impl Life<'_> {
             Ok(Ok(Ok(halted))) => {
                 let now = clock.now().market;
                 let epoch = halted.halt_epoch.0;
-                self.audit.tell(|auditor| auditor.on_halt_acknowledged(epoch, now));
+                self.audit.tell(move |auditor| auditor.on_halt_acknowledged(epoch, now));
             }
             _ => self.tallies.alarm("the halt drill was not acknowledged"),
         }
