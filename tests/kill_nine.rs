@@ -6,10 +6,6 @@
 //! fill that the API acknowledged. After each kill the journal must have all of them; after each
 //! restart positions per strategy, cash, fees, realised result and working orders must equal what a
 //! second arithmetic makes of the venue's file.
-//!
-//! Release builds only: a debug node on a busy machine can look stuck to its own watchdog.
-
-#![cfg(not(debug_assertions))]
 
 #[allow(dead_code, reason = "each end-to-end test uses its part of it")]
 #[path = "node_process/node.rs"]

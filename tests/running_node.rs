@@ -3,10 +3,6 @@
 //!
 //! The built binary on the built-in market, through its command line and API as a person would.
 //! What a whole-process kill does is `kill_nine.rs`; damaged state is `state_damage.rs`.
-//!
-//! Release builds only: a debug node on a busy machine can look stuck to its own watchdog.
-
-#![cfg(not(debug_assertions))]
 
 #[allow(dead_code, reason = "each end-to-end test uses its part of it")]
 #[path = "node_process/node.rs"]
