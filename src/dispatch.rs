@@ -30,9 +30,22 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
+    #[cfg(mutations)]
+    switch_fault_on();
     match dispatch(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(cli.output.json),
+    }
+}
+
+/// A fault of our own, by name, so that end-to-end tests can show that they would see it.
+#[cfg(mutations)]
+fn switch_fault_on() {
+    if let Ok(name) = std::env::var("OPTIONSIB_MUTATION") {
+        desk::mutation::set(&name);
+        risk::mutation::set(&name);
+        store::mutation::set(&name);
+        actors::mutation::set(&name);
     }
 }
 

@@ -140,6 +140,27 @@ struct Figures {
     restarts: Vec<Duration>,
 }
 
+/// The test must be able to fail: built with `RUSTFLAGS="--cfg mutations"`, it plays itself against
+/// a binary that books executions again, and one that gives Unknown orders up at the first look.
+/// (Without fdatasync a killed process still loses nothing; that is the in-memory disk's to show.)
+#[cfg(mutations)]
+#[test]
+fn without_dedupe_or_settle_it_turns_red() {
+    let itself = "nothing_acknowledged_is_lost_and_the_books_are_the_venues_after_every_kill";
+    for fault in ["skip_exec_dedupe", "skip_settle"] {
+        let output = std::process::Command::new(std::env::current_exe().expect("this test"))
+            .args([itself, "--exact"])
+            .env("OPTIONSIB_MUTATION", fault)
+            .output()
+            .expect("this test runs");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("running 1 test"), "{said}");
+        assert!(!output.status.success(), "it does not see {fault}");
+        let why = said.lines().find(|line| line.contains("panicked"));
+        eprintln!("{fault}: {}", why.unwrap_or_default());
+    }
+}
+
 #[test]
 fn nothing_acknowledged_is_lost_and_the_books_are_the_venues_after_every_kill() {
     let installation = Installation::with(&Installation::lively_keys());
