@@ -353,6 +353,32 @@ fn a_delayed_role_is_listed_cleared_and_nothing_breaks() {
 }
 
 #[test]
+fn every_kind_of_fault_strikes_and_the_node_trades_on() {
+    let installation = lively();
+    let mut node = installation.run(&FAST);
+    node.until_ready();
+    for (kind, fault) in [
+        ("panic", &["desk"][..]),
+        ("error", &["strategy/scalper_that_rests"]),
+        ("stall", &["pricing/SIM", "20ms", "--for", "5s"]),
+        ("drop", &["session", "--share", "50", "--for", "5s"]),
+        ("duplicate", &["desk", "--for", "5s"]),
+    ] {
+        installation.json(&[&["chaos", kind], fault].concat());
+        let struck =
+            format!("optionsib_chaos_injections_total{{role=\"{}\",fault=\"{kind}\"}}", fault[0]);
+        node.until(&format!("{kind} at {}", fault[0]), |client| {
+            client.text("/metrics").ok()?.contains(&struck).then_some(())
+        });
+        trades_on(&mut node);
+    }
+    installation.json(&["chaos", "clear"]);
+    let status = node.until_ready();
+    assert_eq!(status["violations"], 0);
+    assert_eq!(node.terminate().code(), Some(0), "{}", node.log());
+}
+
+#[test]
 fn a_long_journal_is_ready_about_as_fast_as_a_short_one() {
     let installation = lively();
     let records: u64 = if QUICK { 5_000 } else { 100_000 };

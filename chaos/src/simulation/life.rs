@@ -3,13 +3,14 @@
 use super::director::{Director, Stage};
 use super::wiring::wire;
 use super::{Finished, SimulationError, SimulationSpec};
+use crate::disturbances::{Disturbance, Disturbances};
 use crate::medium::MemoryHaltFile;
 use crate::plan::{Plan, Target};
 use actors::auditor::Audit;
 use actors::kill_switch::{HaltFile, KillSwitchMessage};
 use actors::node::{Listing, Node, NodeParts};
 use actors::runtime::clock::Clock;
-use actors::runtime::fault::{FaultBoard, Permission};
+use actors::runtime::fault::{Fault, FaultBoard, Permission, Rule};
 use actors::runtime::protocol::{ProtocolStep, StepObserver, StepVerdict};
 use actors::runtime::role::RolePath;
 use actors::runtime::tree::{Happening, Hooks, Setup, TreeEvent};
@@ -19,7 +20,7 @@ use broker::simulated::SimulatedVenue;
 use broker::wire_fence::WireFence;
 use desk::record::Latch;
 use market::quality::{Flaw, FlawCounts};
-use market::time::Timestamp;
+use market::time::{Now, ProcessTime, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -58,6 +59,7 @@ struct Counts {
     flaws: BTreeMap<String, u64>,
     restarts: u64,
     alarms: Vec<String>,
+    faults: BTreeMap<String, u64>,
 }
 
 /// Alarms are kept up to here; a day that has more has failed anyway.
@@ -78,6 +80,15 @@ impl Tallies {
 
     pub fn alarms(&self) -> Vec<String> {
         self.with(|counts| counts.alarms.clone())
+    }
+
+    /// Faults that struck, by kind.
+    pub fn faults(&self) -> BTreeMap<String, u64> {
+        self.with(|counts| counts.faults.clone())
+    }
+
+    fn struck(&self, fault: &str) {
+        self.with(|counts| *counts.faults.entry(fault.to_owned()).or_default() += 1);
     }
 
     pub fn alarm(&self, text: &str) {
@@ -117,6 +128,7 @@ pub struct Life<'a> {
     pub venue: &'a Arc<SimulatedVenue>,
     pub audit: &'a Audit,
     pub plan: Option<&'a Arc<Mutex<Plan>>>,
+    pub disturbances: Option<&'a Mutex<Disturbances>>,
     pub tallies: &'a Tallies,
     pub halt_file: &'a MemoryHaltFile,
     pub director: &'a dyn Director,
@@ -182,10 +194,13 @@ impl Life<'_> {
             })));
         }
         if let Some(plan) = self.plan {
-            let plan = Arc::clone(plan);
+            let (plan, tallies) = (Arc::clone(plan), self.tallies.clone());
             faults.report_to(move |injection| {
-                let mut plan = plan.lock().unwrap_or_else(PoisonError::into_inner);
-                plan.on_struck(injection.role.as_str());
+                tallies.struck(injection.fault.label());
+                if injection.fault == Fault::Kill {
+                    let mut plan = plan.lock().unwrap_or_else(PoisonError::into_inner);
+                    plan.on_struck(injection.role.as_str());
+                }
             });
         }
         let exhausted = Arc::new(Mutex::new(None));
@@ -244,6 +259,7 @@ impl Life<'_> {
         // The launch itself is the last fault that was lifted.
         let mut lifted = Some(clock.now());
         let mut strikes = 0;
+        let mut disturbed_until: Option<ProcessTime> = None;
         loop {
             clock.sleep(LOOK_EVERY).await;
             let now = clock.now();
@@ -253,6 +269,9 @@ impl Life<'_> {
                 if std::mem::replace(&mut strikes, plan.total()) != plan.total() {
                     lifted = Some(now);
                 }
+            }
+            if disturbed_until.take_if(|until| now.process >= *until).is_some() {
+                lifted = Some(now);
             }
             if let Some(progress) = &self.spec.progress {
                 progress(now.market);
@@ -271,6 +290,7 @@ impl Life<'_> {
                     (_, true) => auditor.on_ready(now.market),
                 }
             });
+            disturbed_until = self.disturb(faults, now).or(disturbed_until);
             let Some(plan) = self.plan else { continue };
             let strike = plan.lock().unwrap_or_else(PoisonError::into_inner).on_time(now.process);
             let Some(strike) = strike else { continue };
@@ -281,6 +301,20 @@ impl Life<'_> {
                 Target::Node => faults.crash(),
             }
         }
+    }
+
+    /// Arms what the schedule asks for; answers when that is lifted.
+    fn disturb(&self, faults: &FaultBoard, now: Now) -> Option<ProcessTime> {
+        let disturbances = self.disturbances?;
+        let mut disturbances = disturbances.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = disturbances.on_time(now.process)?;
+        let Disturbance { role, fault, ppm, budget, lasting } = wanted;
+        let until = now.process + lasting;
+        let rule = Rule { fault, ppm, budget, until };
+        let armed = faults.arm(&RolePath::new(role), rule, now.process);
+        armed.expect("the schedule knows the tree's roles and what a board takes");
+        self.audit.tell(move |auditor| auditor.on_fault_injected(now.market));
+        Some(until)
     }
 
     fn hooks(
