@@ -39,7 +39,7 @@ pub struct BreakerLimits {
     pub daily_loss_max: Money,
     /// Realised volatility per year.
     pub realised_vol_max: f64,
-    /// So many consecutive views decide (`regime`, `exposure`, stale data).
+    /// So many consecutive views decide (`regime`, `exposure`), and stale data shows in as many.
     pub consecutive_views: u32,
     /// Broker rejections within the window.
     pub rejects_max: u32,
@@ -47,6 +47,9 @@ pub struct BreakerLimits {
     pub restarts_max: u32,
     /// Lowest share of fresh quotes, 0 to 1.
     pub fresh_share_min: f64,
+    /// Too small a share must last so long, seconds of process time: the gate denies orders on stale
+    /// data anyhow, and quotes may lag behind a jump.
+    pub stale_s: u64,
     /// The window, seconds of process time.
     pub window_s: u64,
 }
@@ -60,6 +63,7 @@ impl Default for BreakerLimits {
             rejects_max: 10,
             restarts_max: 20,
             fresh_share_min: 0.3,
+            stale_s: 15,
             window_s: 60,
         }
     }
@@ -75,6 +79,7 @@ impl BreakerLimits {
             ("rejects_max", f64::from(self.rejects_max), 1.0, 1e4, "1 to 10000"),
             ("restarts_max", f64::from(self.restarts_max), 1.0, 1e4, "1 to 10000"),
             ("fresh_share_min", self.fresh_share_min, 0.0, 1.0, "a share, 0 to 1"),
+            ("stale_s", self.stale_s as f64, 0.0, 86_400.0, "0 to 86400"),
             ("window_s", self.window_s as f64, 1.0, 86_400.0, "1 to 86400"),
         ];
         for (field, value, least, most, allowed) in rows {
@@ -215,7 +220,15 @@ struct TechnicalBreaker {
     rejects: VecDeque<ProcessTime>,
     restarts: VecDeque<ProcessTime>,
     released: ProcessTime,
-    stale: BTreeMap<String, StreakBreaker>,
+    stale: BTreeMap<String, Staleness>,
+}
+
+/// How long too few quotes of one product have been fresh.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Staleness {
+    version: u64,
+    views: u32,
+    since: Option<ProcessTime>,
 }
 
 /// One more occurrence in a window; keeps no more than it takes to trip.
@@ -290,7 +303,7 @@ impl Breakers {
                     let reason = format!("delta or vega of {symbol} stays outside its limit");
                     trips.push(reduce_only("exposure", symbol, reason));
                 }
-                trips.extend(self.technical.stale(limits, symbol, *version, *fresh_share));
+                trips.extend(self.technical.stale(limits, symbol, *version, *fresh_share, now));
                 trips
             }
             BreakerEvent::Rejected => {
@@ -392,17 +405,27 @@ impl TechnicalBreaker {
         symbol: &str,
         version: u64,
         fresh_share: Option<f64>,
+        now: Now,
     ) -> Option<Trip> {
+        let staleness = self.stale.entry(symbol.to_owned()).or_default();
+        let share = fresh_share.filter(|_| version > staleness.version)?;
+        staleness.version = version;
         // A share that is not a number is as bad as none.
-        let stale = fresh_share.map(|share| share.is_nan() || share < limits.fresh_share_min);
-        let streak = self.stale.entry(symbol.to_owned()).or_default();
-        // The streak only counts here: the latch is the technical breaker's own.
-        streak.status = Status::Armed;
-        if !streak.on(version, stale, limits.consecutive_views) {
+        if share >= limits.fresh_share_min {
+            (staleness.views, staleness.since) = (0, None);
             return None;
         }
-        let (share, least) = (fresh_share.unwrap_or(0.0), limits.fresh_share_min);
-        self.trip(format!("a share {share:.3} of {symbol}'s quotes is fresh, least {least}"))
+        staleness.views = staleness.views.saturating_add(1);
+        let lasted = now.process.since(*staleness.since.get_or_insert(now.process));
+        let lasts = lasted >= Duration::from_secs(limits.stale_s);
+        if !lasts || staleness.views < limits.consecutive_views {
+            return None;
+        }
+        let least = limits.fresh_share_min;
+        self.trip(format!(
+            "for {} s a share of {symbol}'s quotes below {least} was fresh, {share:.3} now",
+            lasted.as_secs()
+        ))
     }
 }
 

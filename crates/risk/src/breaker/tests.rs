@@ -108,9 +108,19 @@ fn the_technical_breaker_halts_on_rejects_restarts_and_stale_data() {
     for share in [0.1, f64::NAN] {
         let mut stale = breakers();
         let trips: Vec<Trip> =
-            (1..6).flat_map(|v| stale.on(&view(v, None, share, false), at(v))).collect();
+            (1..30).flat_map(|v| stale.on(&view(v, None, share, false), at(v))).collect();
         assert_eq!(trips.len(), 1);
     }
+}
+
+/// A fast market was halted within 20 ms of a jump that its quotes had not followed yet.
+#[test]
+fn quotes_that_lag_behind_a_jump_do_not_halt_the_account() {
+    let mut breakers = breakers();
+    let lagging = (1..1_000).flat_map(|v| breakers.on(&view(v, None, 0.1, false), at(1)));
+    assert_eq!(lagging.count(), 0);
+    assert!(breakers.on(&view(1_000, None, 0.9, false), at(10)).is_empty());
+    assert!(breakers.on(&view(1_001, None, 0.1, false), at(20)).is_empty(), "it has begun anew");
 }
 
 #[test]
