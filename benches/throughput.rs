@@ -10,13 +10,13 @@ use market::lean::read_ticks;
 use market::money::Price;
 use market::quality::{FlawCounts, Gates};
 use market::time::Date;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Instant;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 const RUNS: usize = 3;
 const LOOPS: &str = "20";
-const STRATEGIES: &str = "gamma_scalper_es,credit_spread_es";
 
 fn main() {
     let Ok(data) = std::env::var("OPTIONSIB_DATA") else {
@@ -26,14 +26,12 @@ fn main() {
     let data = Path::new(&data);
     println!("feed alone, AIG ticks of 2013-10-10 (slots and quality gates, one line):");
     feed_alone(data);
-    println!("the whole node, ES of 2020-01-06 looped {LOOPS} times, on one core, two strategies:");
+    println!("the whole node, ES of 2020-01-06 looped {LOOPS} times, shipped strategies:");
     let folder = std::env::temp_dir().join(format!("optionsib-bench-{}", std::process::id()));
-    let config = calm_configuration(&folder);
-    for (name, on_disk) in [("memory", false), ("real disk", true)] {
-        for run in 0..RUNS {
-            let state = folder.join(format!("{run}"));
-            whole_day(data, name, &config, on_disk.then_some(state.as_path()));
-        }
+    // By turns, so that a busy minute of the machine falls on both.
+    for run in 0..RUNS {
+        whole_day(data, "memory", None);
+        whole_day(data, "real disk", Some(&folder.join(run.to_string())));
     }
     // Left behind only if it can't be removed; it is in the temporary folder.
     let _ = std::fs::remove_dir_all(&folder);
@@ -68,60 +66,23 @@ fn feed_alone(data: &Path) {
     }
 }
 
-/// The shipped configuration with strategies that hold what they have for the day: the shipped ones
-/// churn, so that faults meet them at work.
-fn calm_configuration(folder: &Path) -> PathBuf {
-    let (from, to) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("config"), folder.join("config"));
-    copy(&from, &to).expect("the configuration can be copied");
-    let changes = [
-        ("restrike_basis_points", 150),
-        ("take_profit", 5_000),
-        ("stop_loss", 5_000),
-        ("profit_percent", 50),
-        ("stop_percent", 250),
-        ("pause_seconds", 300),
-    ];
-    for name in STRATEGIES.split(',') {
-        let path = to.join("strategies").join(format!("{name}.json"));
-        let text = std::fs::read_to_string(&path).expect("a shipped tome");
-        let mut tome: serde_json::Value = serde_json::from_str(&text).expect("a tome is JSON");
-        let parameters = tome["parameters"].as_object_mut().expect("a tome has parameters");
-        for (field, value) in changes {
-            if let Some(parameter) = parameters.get_mut(field) {
-                let whole = parameter.is_u64();
-                *parameter = if whole { value.into() } else { f64::from(value).into() };
-            }
-        }
-        std::fs::write(&path, tome.to_string()).expect("the copy can be written");
-    }
-    to
-}
-
-fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else {
-            std::fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
-}
-
-fn whole_day(data: &Path, name: &str, config: &Path, state: Option<&Path>) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_optionsib"));
+fn whole_day(data: &Path, name: &str, state: Option<&Path>) {
+    // One core for everything, the threads of the snapshot store too.
+    let mut command = Command::new("taskset");
     command
-        .args(["replay", "--date", "2020-01-06", "--loops", LOOPS, "--json"])
-        .args(["--strategies", STRATEGIES, "--config"])
-        .arg(config)
-        .arg(data.join("lean_es_futopt_20200106"));
+        .args(["--cpu-list", "0", env!("CARGO_BIN_EXE_optionsib")])
+        .args(["replay", "--date", "2020-01-06", "--loops", LOOPS, "--json", "--config"])
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("config"))
+        .arg(data.join("lean_es_futopt_20200106"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     if let Some(state) = state {
         command.arg("--state").arg(state);
     }
-    let output = command.output().expect("the binary runs");
+    let child = command.spawn().expect("taskset (util-linux) runs the binary");
+    let memory = peak_memory(child.id());
+    let output = child.wait_with_output().expect("our own child");
+    let memory_mb = memory.join().expect("it only reads");
     let report: serde_json::Value = match serde_json::from_slice(&output.stdout) {
         Ok(report) => report,
         Err(error) => {
@@ -130,7 +91,8 @@ fn whole_day(data: &Path, name: &str, config: &Path, state: Option<&Path>) {
         }
     };
     println!(
-        "  {name}: {} quotes in {:.2} s: {:.0} quotes/s, {} orders, {} fills, {} violations",
+        "  {name:9}: {} quotes in {:.2} s: {:.0} quotes/s, {} orders, {} fills, {} violations, \
+         {memory_mb} MB at most",
         report["quotes"],
         report["wall_s"].as_f64().unwrap_or_default(),
         report["quotes_per_s"].as_f64().unwrap_or_default(),
@@ -138,4 +100,20 @@ fn whole_day(data: &Path, name: &str, config: &Path, state: Option<&Path>) {
         report["fills"],
         report["violations"]
     );
+}
+
+/// The most resident memory of a process while it lived, in MB.
+fn peak_memory(process: u32) -> JoinHandle<u64> {
+    std::thread::spawn(move || {
+        let mut peak_kb = 0;
+        while let Ok(status) = std::fs::read_to_string(format!("/proc/{process}/status")) {
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            // A process that has ended and isn't waited for yet has no memory.
+            let Some(line) = line else { break };
+            let kb = line.trim().trim_end_matches(" kB").parse();
+            peak_kb = kb.unwrap_or(0).max(peak_kb);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        peak_kb / 1024
+    })
 }

@@ -10,7 +10,7 @@ mod guard;
 mod handlers;
 mod token;
 
-pub(crate) use handlers::{Cleared, DelayRequest, HaltRequest, KillRequest, Killed, ResumeRequest};
+pub(crate) use handlers::{Cleared, HaltRequest, KillRequest, Killed, ResumeRequest};
 pub use token::{TOKEN_FILE, TOKEN_HEADER, Token, TokenError};
 
 use crate::control::ControlPlane;
@@ -88,7 +88,7 @@ pub fn router(control: Arc<dyn ControlPlane>, metrics: RenderMetrics, token: Tok
         .route("/halt", post(handlers::halt))
         .route("/resume", post(handlers::resume))
         .route("/chaos/kill", post(handlers::kill))
-        .route("/chaos/delay", post(handlers::delay))
+        .route("/chaos/arm", post(handlers::arm))
         .route("/chaos/clear", post(handlers::clear))
         .route("/snapshots", get(handlers::snapshots).post(handlers::create_snapshot));
     Router::new()

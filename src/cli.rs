@@ -220,20 +220,18 @@ pub enum ChaosCommand {
         #[command(flatten)]
         client: ClientArgs,
     },
+    /// Let a role panic at its next message
+    Panic(OnceArgs),
+    /// Let a role fail with an error at its next message
+    Error(OnceArgs),
     /// Delay every message of a role for a while
-    Delay {
-        /// The role as `optionsib tree` names it
-        role: String,
-        /// How long each message is held, such as 200ms
-        #[arg(value_parser = duration)]
-        delay: Duration,
-        /// When the fault ends by itself, such as 10s
-        #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
-        lasting: Duration,
-        /// The node.
-        #[command(flatten)]
-        client: ClientArgs,
-    },
+    Delay(HoldArgs),
+    /// Block a role's thread at every message for a while
+    Stall(HoldArgs),
+    /// Lose messages of a role that may be lost, for a while
+    Drop(ShareArgs),
+    /// Hand messages of a role over twice that can be, for a while
+    Duplicate(ShareArgs),
     /// Show the faults that are armed
     List {
         /// The node.
@@ -246,6 +244,49 @@ pub enum ChaosCommand {
         #[command(flatten)]
         client: ClientArgs,
     },
+}
+
+/// A fault that strikes once.
+#[derive(Args, Debug, PartialEq)]
+pub struct OnceArgs {
+    /// The role as `optionsib tree` names it
+    pub role: String,
+    /// The node.
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+/// A fault that holds messages up.
+#[derive(Args, Debug, PartialEq)]
+pub struct HoldArgs {
+    /// The role as `optionsib tree` names it
+    pub role: String,
+    /// How long each message is held, such as 200ms
+    #[arg(value_parser = duration)]
+    pub hold: Duration,
+    /// When the fault ends by itself, such as 10s
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub lasting: Duration,
+    /// The node.
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+/// A fault that strikes a share of the messages.
+#[derive(Args, Debug, PartialEq)]
+pub struct ShareArgs {
+    /// The role as `optionsib tree` names it
+    pub role: String,
+    /// Of a hundred messages so many
+    #[arg(long, value_name = "PERCENT", default_value_t = 100,
+          value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub share: u8,
+    /// When the fault ends by itself, such as 10s
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub lasting: Duration,
+    /// The node.
+    #[command(flatten)]
+    pub client: ClientArgs,
 }
 
 /// Readers of the journal.

@@ -7,7 +7,6 @@ use actors::runtime::board::RowView;
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
 
 /// The version of every object here; fields are only ever added.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -258,6 +257,48 @@ pub enum ControlError {
 /// An answer that takes its time: it must first be true on disk or on the wire.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, ControlError>> + Send + 'a>>;
 
+/// A fault to arm at a role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultRequest {
+    /// Where.
+    pub role: String,
+    /// What.
+    pub fault: FaultKind,
+    /// It ends by itself after so long.
+    pub for_ms: u64,
+}
+
+/// What a role can be made to suffer, apart from a kill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum FaultKind {
+    /// It panics at its next message.
+    Panic,
+    /// It fails with an error at its next message.
+    Error,
+    /// Each message is held so long; the runtime goes on.
+    Delay {
+        /// How long.
+        hold_ms: u64,
+    },
+    /// Each message blocks the role's thread so long.
+    Stall {
+        /// How long.
+        hold_ms: u64,
+    },
+    /// Messages that may be lost are.
+    Drop {
+        /// Of a hundred so many.
+        percent: u8,
+    },
+    /// Messages that can be doubled are.
+    Duplicate {
+        /// Of a hundred so many.
+        percent: u8,
+    },
+}
+
 /// The node as the API sees it. Views are read at once from published snapshots and never wait for
 /// a role; what changes something answers when it holds.
 pub trait ControlPlane: Send + Sync + 'static {
@@ -294,8 +335,8 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// Kills a role now.
     fn kill(&self, role: String) -> Pending<'_, ()>;
 
-    /// Delays every message of `role` by `delay` until `lasting` has passed.
-    fn delay(&self, role: String, delay: Duration, lasting: Duration) -> Pending<'_, FaultView>;
+    /// Arms a fault at a role.
+    fn arm(&self, asked: FaultRequest) -> Pending<'_, FaultView>;
 
     /// Disarms every fault; answers how many there were.
     fn clear_faults(&self) -> Pending<'_, usize>;

@@ -1,10 +1,12 @@
 //! From a parsed command line to an exit code: each command in a few lines, its result printed as
 //! people or programs want it.
 
-use crate::api::{Cleared, DelayRequest, KillRequest, Killed, ResumeRequest};
-use crate::cli::{ChaosCommand, Cli, ClientArgs, Command, JournalCommand, Output, SnapshotCommand};
+use crate::api::{Cleared, KillRequest, Killed, ResumeRequest};
+use crate::cli::{
+    ChaosCommand, Cli, ClientArgs, Command, JournalCommand, OnceArgs, Output, SnapshotCommand,
+};
 use crate::client::Client;
-use crate::control::{FaultView, Resumed, SnapshotView};
+use crate::control::{FaultKind, FaultRequest, FaultView, Resumed, SnapshotView};
 use crate::failure::Failure;
 use crate::halting::{self, Way};
 use crate::replay;
@@ -30,9 +32,22 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
+    #[cfg(mutations)]
+    switch_fault_on();
     match dispatch(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(cli.output.json),
+    }
+}
+
+/// A fault of our own, by name, so that end-to-end tests can show that they would see it.
+#[cfg(mutations)]
+fn switch_fault_on() {
+    if let Ok(name) = std::env::var("OPTIONSIB_MUTATION") {
+        desk::mutation::set(&name);
+        risk::mutation::set(&name);
+        store::mutation::set(&name);
+        actors::mutation::set(&name);
     }
 }
 
@@ -106,12 +121,23 @@ fn chaos(command: &ChaosCommand, output: Output) -> Result<(), Failure> {
             let text = format!("killed {}; `optionsib tree` shows it come back", killed.killed);
             say(output, &killed, &text)
         }
-        ChaosCommand::Delay { role, delay, lasting, client } => {
-            let (delay_ms, for_ms) = (milliseconds(*delay), milliseconds(*lasting));
-            let request = DelayRequest { role: role.clone(), delay_ms, for_ms };
-            let fault: FaultView = Client::new(client).post("/chaos/delay", &request)?;
-            let text = format!("{} of {} for {for_ms} ms", fault.fault, fault.role);
-            say(output, &fault, &text)
+        ChaosCommand::Panic(once) => strike_once(once, FaultKind::Panic, output),
+        ChaosCommand::Error(once) => strike_once(once, FaultKind::Error, output),
+        ChaosCommand::Delay(held) => {
+            let hold_ms = milliseconds(held.hold);
+            arm(&held.client, &held.role, FaultKind::Delay { hold_ms }, held.lasting, output)
+        }
+        ChaosCommand::Stall(held) => {
+            let hold_ms = milliseconds(held.hold);
+            arm(&held.client, &held.role, FaultKind::Stall { hold_ms }, held.lasting, output)
+        }
+        ChaosCommand::Drop(shared) => {
+            let fault = FaultKind::Drop { percent: shared.share };
+            arm(&shared.client, &shared.role, fault, shared.lasting, output)
+        }
+        ChaosCommand::Duplicate(shared) => {
+            let fault = FaultKind::Duplicate { percent: shared.share };
+            arm(&shared.client, &shared.role, fault, shared.lasting, output)
         }
         ChaosCommand::List { client } => {
             view(client, output, "/faults", |rows: &Vec<_>, paint| terminal::faults(rows, paint))
@@ -122,6 +148,26 @@ fn chaos(command: &ChaosCommand, output: Output) -> Result<(), Failure> {
             say(output, &cleared, &text)
         }
     }
+}
+
+/// A role that hears nothing in this time was not struck.
+const ONCE_WITHIN: Duration = Duration::from_secs(10);
+
+fn strike_once(once: &OnceArgs, fault: FaultKind, output: Output) -> Result<(), Failure> {
+    arm(&once.client, &once.role, fault, ONCE_WITHIN, output)
+}
+
+fn arm(
+    client: &ClientArgs,
+    role: &str,
+    fault: FaultKind,
+    lasting: Duration,
+    output: Output,
+) -> Result<(), Failure> {
+    let for_ms = milliseconds(lasting);
+    let request = FaultRequest { role: role.to_owned(), fault, for_ms };
+    let armed: FaultView = Client::new(client).post("/chaos/arm", &request)?;
+    say(output, &armed, &format!("{} of {} within {for_ms} ms", armed.fault, armed.role))
 }
 
 fn milliseconds(duration: Duration) -> u64 {

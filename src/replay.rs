@@ -56,7 +56,7 @@ pub fn replay(args: &ReplayArgs, output: Output) -> Result<(), Failure> {
     let progress = terminal::replay_progress(day.steps.len() as u64, output.quiet || output.json);
     let spec = spec(args, &configuration, day, tomes, &progress)?;
     let starting_cash = spec.exchange.starting_cash;
-    crate::telemetry::start_logs("warn", None)?;
+    crate::telemetry::start_logs("warn", None, false)?;
     let simulated = run(spec).map_err(|error| {
         Failure::internal("the replay could not be run to its end").because(error)
     })?;

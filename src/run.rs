@@ -79,7 +79,7 @@ pub fn run(args: &RunArgs, output: Output) -> Result<(), Failure> {
     let status_line = StatusLine::new(output.quiet || output.json);
     // A status line that is rewritten and logs between them would tear each other.
     let filter = if status_line.is_shown() { "warn" } else { configuration.log.filter.as_str() };
-    telemetry::start_logs(filter, logs)?;
+    telemetry::start_logs(filter, logs, status_line.is_shown())?;
     let control = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

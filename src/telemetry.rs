@@ -9,7 +9,7 @@ use crate::terminal::Paint;
 use actors::runtime::metrics::{self, ALL, Kind, describe_all};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use std::fs::OpenOptions;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -22,14 +22,21 @@ pub const LOG_VARIABLE: &str = "OPTIONSIB_LOG";
 /// The folder of log files in the state folder.
 pub const LOG_FOLDER: &str = "log";
 const LOG_FILE: &str = "node.jsonl";
+/// A log line takes the place of a line that is kept up to date, which is written anew below it.
+const CLEAR_LINE: &[u8] = b"\r\x1b[K";
 /// Histograms are drained this often, or their samples pile up.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Sends the logs where they belong. Once per process.
+/// Sends the logs where they belong, on a terminal `over_a_line` that is rewritten there. Once per
+/// process.
 ///
 /// # Errors
 /// A wrong filter, a log file that can't be opened, or logs that go somewhere already.
-pub fn start_logs(filter: &str, file_below: Option<&Path>) -> Result<(), Failure> {
+pub fn start_logs(
+    filter: &str,
+    file_below: Option<&Path>,
+    over_a_line: bool,
+) -> Result<(), Failure> {
     let (name, directives) = match std::env::var(LOG_VARIABLE) {
         Ok(own) if !own.is_empty() => (LOG_VARIABLE, own),
         Ok(_) | Err(_) => ("log.filter", filter.to_owned()),
@@ -45,7 +52,13 @@ pub fn start_logs(filter: &str, file_below: Option<&Path>) -> Result<(), Failure
             .next("free space or mend the rights of the state folder, or set log.file to false")
     })?;
     let people = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
+        .with_writer(move || {
+            if over_a_line {
+                // A terminal that is gone takes the log line no better than this.
+                let _ = io::stderr().write_all(CLEAR_LINE);
+            }
+            io::stderr()
+        })
         .with_ansi(Paint::for_stderr().is_on());
     let machines = file
         .map(|file| tracing_subscriber::fmt::layer().json().with_writer(Mutex::new(file)).boxed());

@@ -66,6 +66,7 @@ fn without_a_node_every_question_is_exit_69_with_the_next_step() {
         &["chaos", "clear"],
         &["chaos", "kill", "desk"],
         &["chaos", "delay", "desk", "1ms", "--for", "1s"],
+        &["chaos", "panic", "desk"],
         &["snapshot", "create"],
         // Here with no state folder to leave the file HALT in.
         &["halt", "--reason", "lunch"],

@@ -6,10 +6,6 @@
 //! fill that the API acknowledged. After each kill the journal must have all of them; after each
 //! restart positions per strategy, cash, fees, realised result and working orders must equal what a
 //! second arithmetic makes of the venue's file.
-//!
-//! Release builds only: a debug node on a busy machine can look stuck to its own watchdog.
-
-#![cfg(not(debug_assertions))]
 
 #[allow(dead_code, reason = "each end-to-end test uses its part of it")]
 #[path = "node_process/node.rs"]
@@ -32,6 +28,9 @@ const ROUNDS: usize = if QUICK { 8 } else { 50 };
 const TIMES_EACH: u32 = if QUICK { 1 } else { 3 };
 /// A point that isn't reached in this time is given up and tried again later.
 const POINT_PATIENCE: Duration = Duration::from_secs(40);
+
+/// So long a kill waits for an order that works.
+const ORDER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A difference from the venue may last so long: what a report takes on a loaded machine.
 const AGREEMENT: Duration = Duration::from_secs(20);
@@ -144,6 +143,27 @@ struct Figures {
     restarts: Vec<Duration>,
 }
 
+/// The test must be able to fail: built with `RUSTFLAGS="--cfg mutations"`, it plays itself against
+/// a binary that books executions again, and one that gives Unknown orders up at the first look.
+/// (Without fdatasync a killed process still loses nothing; that is the in-memory disk's to show.)
+#[cfg(mutations)]
+#[test]
+fn without_dedupe_or_settle_it_turns_red() {
+    let itself = "nothing_acknowledged_is_lost_and_the_books_are_the_venues_after_every_kill";
+    for fault in ["skip_exec_dedupe", "skip_settle"] {
+        let output = std::process::Command::new(std::env::current_exe().expect("this test"))
+            .args([itself, "--exact"])
+            .env("OPTIONSIB_MUTATION", fault)
+            .output()
+            .expect("this test runs");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("running 1 test"), "{said}");
+        assert!(!output.status.success(), "it does not see {fault}");
+        let why = said.lines().find(|line| line.contains("panicked"));
+        eprintln!("{fault}: {}", why.unwrap_or_default());
+    }
+}
+
 #[test]
 fn nothing_acknowledged_is_lost_and_the_books_are_the_venues_after_every_kill() {
     let installation = Installation::with(&Installation::lively_keys());
@@ -188,6 +208,14 @@ fn nothing_acknowledged_is_lost_and_the_books_are_the_venues_after_every_kill() 
                 until("the moment", Duration::from_secs(5), || {
                     (began.elapsed() >= wait).then_some(())
                 });
+                // The moment is one at which an order works, unless there is none for long.
+                let began = Instant::now();
+                while !halted && began.elapsed() < ORDER_PATIENCE {
+                    let status = node.client().get("/status").expect("a status");
+                    if status["open_orders"].as_u64() > Some(0) {
+                        break;
+                    }
+                }
                 if halted {
                     let body = json!({"reason": "before a kill"});
                     node.client().post("/halt", &body).expect("a halt is acknowledged");
@@ -223,7 +251,9 @@ fn nothing_acknowledged_is_lost_and_the_books_are_the_venues_after_every_kill() 
         let times = figures.at_point.get(point).copied().unwrap_or(0);
         assert!(times >= TIMES_EACH, "{point} was reached {times} times");
     }
-    assert!(!fills.is_empty() && figures.with_orders * 2 >= round as u32, "orders always work");
+    // A halt cancels them, and one may end between the look and the kill.
+    let without = (round as u32 - figures.halted).saturating_sub(figures.with_orders);
+    assert!(!fills.is_empty() && without * 10 <= round as u32, "{without} kills met no order");
 }
 
 /// Waits for the restart and compares; none if the node died at its point before that.

@@ -3,10 +3,6 @@
 //!
 //! The built binary on the built-in market, through its command line and API as a person would.
 //! What a whole-process kill does is `kill_nine.rs`; damaged state is `state_damage.rs`.
-//!
-//! Release builds only: a debug node on a busy machine can look stuck to its own watchdog.
-
-#![cfg(not(debug_assertions))]
 
 #[allow(dead_code, reason = "each end-to-end test uses its part of it")]
 #[path = "node_process/node.rs"]
@@ -354,6 +350,32 @@ fn a_delayed_role_is_listed_cleared_and_nothing_breaks() {
     assert_eq!(unknown.status.code(), Some(2), "{}", said(&unknown));
     trades_on(&mut node);
     assert_eq!(node.client().get("/status").expect("a status")["violations"], 0);
+}
+
+#[test]
+fn every_kind_of_fault_strikes_and_the_node_trades_on() {
+    let installation = lively();
+    let mut node = installation.run(&FAST);
+    node.until_ready();
+    for (kind, fault) in [
+        ("panic", &["desk"][..]),
+        ("error", &["strategy/scalper_that_rests"]),
+        ("stall", &["pricing/SIM", "20ms", "--for", "5s"]),
+        ("drop", &["session", "--share", "50", "--for", "5s"]),
+        ("duplicate", &["desk", "--for", "5s"]),
+    ] {
+        installation.json(&[&["chaos", kind], fault].concat());
+        let struck =
+            format!("optionsib_chaos_injections_total{{role=\"{}\",fault=\"{kind}\"}}", fault[0]);
+        node.until(&format!("{kind} at {}", fault[0]), |client| {
+            client.text("/metrics").ok()?.contains(&struck).then_some(())
+        });
+        trades_on(&mut node);
+    }
+    installation.json(&["chaos", "clear"]);
+    let status = node.until_ready();
+    assert_eq!(status["violations"], 0);
+    assert_eq!(node.terminate().code(), Some(0), "{}", node.log());
 }
 
 #[test]

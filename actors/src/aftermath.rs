@@ -59,15 +59,15 @@ pub fn of(event: &TreeEvent) -> Aftermath {
 
 /// Tells whom it concerns.
 pub fn follow(parts: &NodeParts, event: &TreeEvent, now: Timestamp) {
-    let role = event.role.as_str();
+    let role = event.role.clone();
     match of(event) {
         Aftermath::Nothing => {}
         Aftermath::Restarted => {
-            parts.audit.tell(|auditor| auditor.on_restart(role, now));
+            parts.audit.tell(move |auditor| auditor.on_restart(role.as_str(), now));
             breaker::tell(&parts.breakers, &BreakerEvent::Restarted);
         }
         Aftermath::Down { reason, quarantined } => {
-            parts.audit.tell(|auditor| auditor.on_exhausted(role, true, now));
+            parts.audit.tell(move |auditor| auditor.on_exhausted(role.as_str(), true, now));
             if let Some(strategy) = quarantined {
                 let (latch, state) = (Latch::Quarantine(strategy), TradingState::ReduceOnly);
                 // Parked while the kill switch restarts.
@@ -81,9 +81,9 @@ pub fn follow(parts: &NodeParts, event: &TreeEvent, now: Timestamp) {
 pub fn revive(tree: &Tree, audit: &Audit) {
     for row in tree.board().view() {
         if row.status == Status::Quarantined {
-            audit.tell(|auditor| auditor.on_revived(row.role.as_str()));
             // Its supervisor is down only while everything restarts anyway.
             let _ = tree.revive(&row.role);
+            audit.tell(move |auditor| auditor.on_revived(row.role.as_str()));
         }
     }
 }

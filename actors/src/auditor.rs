@@ -13,6 +13,7 @@ use crate::kill_switch::KillSwitchMessage;
 use crate::runtime::metrics;
 use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
 use crate::runtime::role_ref::RoleRef;
+use arc_swap::ArcSwap;
 use audit::fact::TimeInForce;
 use audit::{
     AuditReport, AuditSettings, Auditor, ExecutionTruth, InstrumentTerms, VenueTruth, WireEvent,
@@ -34,9 +35,26 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Between two proofs that the desk's state is the fold of its records.
 const PROVE_EVERY: Duration = Duration::from_secs(60);
 
+/// Records judged at one look: a journal that is read from its beginning must not keep the kill
+/// switch, which shares this runtime, from its messages.
+const RECORDS_A_LOOK: usize = 4_096;
+/// What was told and not heard yet; whoever tells more has to hear all of it itself.
+const TOLD_MAX: usize = 65_536;
+
+type Told = Box<dyn FnOnce(&mut Auditor) + Send>;
+
 /// The auditor with its place in the journal. Clones share it.
+///
+/// Whoever tells it something goes on at once: it is heard, in the order in which it was told,
+/// before the next records are. So no role on the way of an order ever waits for a long read.
 #[derive(Clone)]
-pub struct Audit(Arc<Mutex<Audited>>);
+pub struct Audit(Arc<Shared>);
+
+struct Shared {
+    told: Mutex<Vec<Told>>,
+    audited: Mutex<Audited>,
+    verdict: ArcSwap<AuditReport>,
+}
 
 struct Audited {
     auditor: Auditor,
@@ -49,17 +67,26 @@ impl Audit {
     #[must_use]
     pub fn new(settings: AuditSettings) -> Self {
         let auditor = Auditor::new(settings);
-        Self(Arc::new(Mutex::new(Audited { auditor, heard: Seq::ZERO, reader: None })))
+        let verdict = ArcSwap::from_pointee(auditor.report());
+        let audited = Mutex::new(Audited { auditor, heard: Seq::ZERO, reader: None });
+        Self(Arc::new(Shared { told: Mutex::default(), audited, verdict }))
     }
 
     /// Tells the auditor something.
-    pub fn tell<T>(&self, tell: impl FnOnce(&mut Auditor) -> T) -> T {
-        tell(&mut self.lock().auditor)
+    pub fn tell(&self, tell: impl FnOnce(&mut Auditor) + Send + 'static) {
+        let waiting = {
+            let mut told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
+            told.push(Box::new(tell));
+            told.len()
+        };
+        if waiting > TOLD_MAX {
+            drop(self.hear());
+        }
     }
 
     /// The terms of instruments.
     pub fn add_instruments<'a>(&self, instruments: impl IntoIterator<Item = &'a Instrument>) {
-        let mut audited = self.lock();
+        let mut audited = self.hear();
         for instrument in instruments {
             let terms = InstrumentTerms {
                 multiplier: instrument.multiplier.0,
@@ -70,63 +97,83 @@ impl Audit {
         }
     }
 
-    /// Reads on up to `durable`.
+    /// Reads on up to `durable`, but no more than `records_max` records; answers whether it got
+    /// there.
     ///
     /// # Errors
     /// When a record can't be read.
-    pub fn catch_up(&self, disk: &Arc<dyn Disk>, durable: Seq) -> Result<(), JournalError> {
-        let mut audited = self.lock();
+    pub fn catch_up(
+        &self,
+        disk: &Arc<dyn Disk>,
+        durable: Seq,
+        records_max: usize,
+    ) -> Result<bool, JournalError> {
+        let mut audited = self.hear();
         let Audited { auditor, heard, reader } = &mut *audited;
-        if durable <= *heard {
-            return Ok(());
-        }
-        let (_, reader) = match reader {
-            // A new life of a simulated node has another disk object on the same bytes.
-            Some((on, reader)) if Arc::ptr_eq(on, disk) => {
-                reader.extend(durable)?;
-                (on, reader)
+        if durable > *heard {
+            let (_, reader) = match reader {
+                // A new life of a simulated node has another disk object on the same bytes.
+                Some((on, reader)) if Arc::ptr_eq(on, disk) => {
+                    reader.extend(durable);
+                    (on, reader)
+                }
+                other => {
+                    let fresh = read_from(Arc::clone(disk), heard.next(), Some(durable));
+                    let (on, reader) = other.insert((Arc::clone(disk), fresh));
+                    (on, reader)
+                }
+            };
+            for record in reader.take(records_max) {
+                let record = record?;
+                auditor.on_record(&record);
+                *heard = record.seq;
             }
-            other => {
-                let fresh = read_from(Arc::clone(disk), heard.next(), Some(durable));
-                let (on, reader) = other.insert((Arc::clone(disk), fresh));
-                (on, reader)
-            }
-        };
-        for record in reader {
-            let record = record?;
-            auditor.on_record(&record);
-            *heard = record.seq;
         }
-        Ok(())
+        self.0.verdict.store(Arc::new(auditor.report()));
+        Ok(*heard >= durable)
     }
 
     /// Forgets the reader: the journal was opened again.
     pub fn reopen(&self) {
-        self.lock().reader = None;
+        self.hear().reader = None;
     }
 
     /// Hears everything that the venue receives from here on.
     pub fn tap(&self, venue: &SimulatedVenue, journal: JournalPort) {
         let audit = self.clone();
         venue.tap(Box::new(move |message, now| {
-            audit.tell(|auditor| auditor.on_wire(wire_event(message), journal.durable().0, now));
+            let (event, durable) = (wire_event(message), journal.durable().0);
+            audit.tell(move |auditor| auditor.on_wire(event, durable, now));
         }));
     }
 
     /// Compares with the venue's truth, which must be at a quiet point.
     pub fn compare(&self, exchange: &Exchange, now: Timestamp) {
         let truth = truth(exchange);
-        self.tell(|auditor| auditor.on_truth(&truth, now));
+        self.tell(move |auditor| auditor.on_truth(&truth, now));
     }
 
-    /// The verdict so far.
+    /// The verdict on everything that was told and read so far.
     #[must_use]
     pub fn report(&self) -> AuditReport {
-        self.lock().auditor.report()
+        self.hear().auditor.report()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Audited> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The verdict of the last look, which waits for nobody.
+    #[must_use]
+    pub fn verdict(&self) -> Arc<AuditReport> {
+        self.0.verdict.load_full()
+    }
+
+    /// Lets the auditor hear what it was told, in its order.
+    fn hear(&self) -> MutexGuard<'_, Audited> {
+        let mut audited = self.0.audited.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = {
+            let mut told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *told)
+        };
+        told.into_iter().for_each(|tell| tell(&mut audited.auditor));
+        audited
     }
 }
 
@@ -262,10 +309,13 @@ impl AuditorRole {
         Ok(Self { spec: spec.clone(), due: now, prove: now + PROVE_EVERY, violations: 0 })
     }
 
-    fn look(&mut self) -> Result<(), RoleError> {
-        let durable = self.spec.journal.durable();
-        self.spec.audit.catch_up(&self.spec.disk, durable).map_err(RoleError::failed)?;
-        let report = self.spec.audit.report();
+    fn look(&mut self, cx: &Context<AuditorMessage>) -> Result<(), RoleError> {
+        let (audit, durable) = (&self.spec.audit, self.spec.journal.durable());
+        let caught_up =
+            audit.catch_up(&self.spec.disk, durable, RECORDS_A_LOOK).map_err(RoleError::failed)?;
+        let now = cx.now().process;
+        self.due = if caught_up { now + EVERY } else { now };
+        let report = audit.verdict();
         for (invariant, count) in &report.checks {
             metrics::CHECKS.counter(&[invariant]).absolute(*count);
         }
@@ -300,10 +350,10 @@ impl Role for AuditorRole {
     fn handle(
         &mut self,
         message: AuditorMessage,
-        _: &mut Context<AuditorMessage>,
+        cx: &mut Context<AuditorMessage>,
     ) -> Result<(), RoleError> {
         match message {
-            AuditorMessage::Look => self.look(),
+            AuditorMessage::Look => self.look(cx),
         }
     }
 
@@ -313,12 +363,11 @@ impl Role for AuditorRole {
 
     fn on_wake(&mut self, cx: &mut Context<AuditorMessage>) -> Result<(), RoleError> {
         let now = cx.now().process;
-        self.due = now + EVERY;
         if now >= self.prove {
             self.prove = now + PROVE_EVERY;
             // A desk that is down proves it another time.
             let _ = self.spec.desk.send(DeskMessage::Prove);
         }
-        self.look()
+        self.look(cx)
     }
 }

@@ -7,8 +7,7 @@
 use crate::journal::JournalPort;
 use desk::fold::{Books, FoldError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use store::Disk;
-use store::{Chain, JournalError, JournalReader, Seq, Snapshot, read_from};
+use store::{Chain, Disk, JournalError, JournalReader, Record, Seq, Snapshot, read_from};
 
 /// The journal can't be folded.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +42,24 @@ impl BookKeeper {
     pub fn new(disk: Arc<dyn Disk>, snapshot: Option<(Books, Seq, Chain)>) -> Self {
         let (books, at, chain) = snapshot.unwrap_or((Books::default(), Seq::ZERO, Chain::ORIGIN));
         Self(Arc::new(Mutex::new(Kept { disk, books, at, chain, reader: None, folded: 0 })))
+    }
+
+    /// A keeper that has folded a journal at rest to its end, before anything depends on how long
+    /// that takes. A torn or damaged end is left to the opening of the journal, which judges it.
+    #[must_use]
+    pub fn at_rest(disk: Arc<dyn Disk>, snapshot: Option<(Books, Seq, Chain)>) -> Self {
+        let keeper = Self::new(Arc::clone(&disk), snapshot);
+        {
+            let mut kept = keeper.lock();
+            for record in read_from(disk, kept.at.next(), None) {
+                let folded =
+                    record.map_err(KeeperError::from).and_then(|record| kept.fold(&record));
+                if folded.is_err() {
+                    break;
+                }
+            }
+        }
+        keeper
     }
 
     /// Folds up to `seq`, which must be durable, and hands the books to `look`.
@@ -111,24 +128,23 @@ impl Kept {
     fn read_up_to(&mut self, seq: Seq) -> Result<(), KeeperError> {
         let mut reader = match self.reader.take() {
             Some(mut reader) => {
-                reader.extend(seq)?;
+                reader.extend(seq);
                 reader
             }
             None => read_from(Arc::clone(&self.disk), self.at.next(), Some(seq)),
         };
         for record in &mut reader {
-            let record = record?;
-            self.books.apply(
-                record.seq,
-                record.epoch,
-                record.kind,
-                record.schema_version,
-                &record.payload,
-            )?;
-            (self.at, self.chain) = (record.seq, record.chain);
-            self.folded += 1;
+            self.fold(&record?)?;
         }
         self.reader = Some(reader);
+        Ok(())
+    }
+
+    fn fold(&mut self, record: &Record) -> Result<(), KeeperError> {
+        let (kind, version) = (record.kind, record.schema_version);
+        self.books.apply(record.seq, record.epoch, kind, version, &record.payload)?;
+        (self.at, self.chain) = (record.seq, record.chain);
+        self.folded += 1;
         Ok(())
     }
 }

@@ -30,7 +30,6 @@ use desk::desk::{
     Backlog, Context as DeskContext, Desk, DeskAnswer, DeskConfig, DeskEvent, Effect,
     IntentOutcome, NextWake, RefusedSend, Surroundings,
 };
-use desk::fold::hash_of;
 use desk::reconcile::RoundResult;
 use desk::record::Record;
 use desk::view::DeskView;
@@ -515,14 +514,11 @@ impl DeskRole {
             return Ok(());
         }
         self.proven = Some(self.last_own);
-        let folded = self
-            .spec
-            .keeper
-            .at(durable, |books| hash_of(&books.desk))
-            .map_err(RoleError::failed)?;
-        let live = hash_of(running.desk.state());
+        let live = running.desk.state();
+        let same =
+            self.spec.keeper.at(durable, |books| books.desk == *live).map_err(RoleError::failed)?;
         let now = cx.now().market;
-        self.spec.audit.tell(|auditor| auditor.on_state_hash(durable.0, &folded, &live, now));
+        self.spec.audit.tell(move |auditor| auditor.on_state_compared(durable.0, same, now));
         Ok(())
     }
 

@@ -57,6 +57,8 @@ pub struct Runtimes {
     pub pricing: Handle,
     /// Session, desk, reconciler, risk book.
     pub execution: Handle,
+    /// Snapshots: whoever waits for the disk here keeps nobody else waiting.
+    pub storage: Handle,
 }
 
 impl Runtimes {
@@ -68,7 +70,8 @@ impl Runtimes {
             safety: handle.clone(),
             market: handle.clone(),
             pricing: handle.clone(),
-            execution: handle,
+            execution: handle.clone(),
+            storage: handle,
         }
     }
 }
@@ -389,8 +392,11 @@ fn ops(wiring: &Wiring, parts: &NodeParts, extra: Vec<ChildSpec>) -> SupervisorS
         .child(ChildSpec::role::<MetersRole>(&own, ChildPolicy::PERMANENT, move |cx| {
             MetersRole::start(&meters, cx)
         }))
-        .child(ChildSpec::role::<SnapshotsRole>(&parts.snapshots, policy, move |cx| {
-            SnapshotsRole::start(&snapshots, cx)
-        }));
+        .child(
+            ChildSpec::role::<SnapshotsRole>(&parts.snapshots, policy, move |cx| {
+                SnapshotsRole::start(&snapshots, cx)
+            })
+            .on(wiring.runtimes.storage.clone()),
+        );
     extra.into_iter().fold(spec, SupervisorSpec::child)
 }

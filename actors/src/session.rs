@@ -167,10 +167,10 @@ impl SessionRole {
                     let now = cx.now().market;
                     if state == LinkState::Ready {
                         cx.ready();
-                        self.spec.audit.tell(|auditor| auditor.on_ready(now));
+                        self.spec.audit.tell(move |auditor| auditor.on_ready(now));
                     } else {
                         cx.unready();
-                        self.spec.audit.tell(|auditor| auditor.on_not_ready(now));
+                        self.spec.audit.tell(move |auditor| auditor.on_not_ready(now));
                     }
                 }
             }

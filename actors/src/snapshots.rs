@@ -62,11 +62,13 @@ pub struct SnapshotsRole {
     spec: SnapshotsSpec,
     store: Box<dyn SnapshotStore>,
     last: Seq,
+    /// When the next one is due, however few records there are.
     due: ProcessTime,
+    look: ProcessTime,
 }
 
 /// How often the number of new records is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 impl SnapshotsRole {
     /// Opens the store.
@@ -76,8 +78,8 @@ impl SnapshotsRole {
     ) -> Result<Self, RoleError> {
         let store = (spec.open)().map_err(RoleError::failed)?;
         cx.ready();
-        let due = cx.now().process + spec.interval.min(LOOK_EVERY);
-        Ok(Self { spec: spec.clone(), store, last: Seq::ZERO, due })
+        let look = cx.now().process + spec.interval.min(LOOK_EVERY);
+        Ok(Self { spec: spec.clone(), store, last: Seq::ZERO, due: look, look })
     }
 
     fn create(&mut self) -> Result<SnapshotTaken, String> {
@@ -114,15 +116,18 @@ impl Role for SnapshotsRole {
     }
 
     fn next_wake(&self) -> Option<(ProcessTime, &'static str)> {
-        Some((self.due, "snapshot"))
+        Some((self.look, "snapshot"))
     }
 
     fn on_wake(&mut self, cx: &mut Context<SnapshotsMessage>) -> Result<(), RoleError> {
         let now = cx.now().process;
-        self.due = now + self.spec.interval;
-        let durable = self.spec.journal.durable();
-        if durable > self.last {
-            self.create().map_err(RoleError::failed)?;
+        self.look = now + self.spec.interval.min(LOOK_EVERY);
+        let fresh = self.spec.journal.durable().0.saturating_sub(self.last.0);
+        if now >= self.due || fresh >= self.spec.records {
+            self.due = now + self.spec.interval;
+            if fresh > 0 {
+                self.create().map_err(RoleError::failed)?;
+            }
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! The tree that is simulated is the tree that ships; only clock, disk, runtime and venue are
 //! given. Verdicts come from the auditor, not from here.
 
+pub mod disturbances;
 pub mod medium;
 pub mod plan;
 pub mod report;

@@ -99,6 +99,8 @@ pub struct DayReport {
     pub lives: u32,
     /// Kills by role.
     pub kills: BTreeMap<String, u32>,
+    /// Faults that struck, by kind: one for each message that was delayed, dropped and so on.
+    pub faults: BTreeMap<String, u64>,
     /// Kills by role and step of the order protocol.
     pub kill_matrix: Matrix,
     /// Share of kills with an intent on its way, in thousandths.

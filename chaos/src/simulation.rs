@@ -11,6 +11,7 @@ mod wiring;
 
 pub use wiring::plan as seat;
 
+use crate::disturbances::Disturbances;
 use crate::medium::{Medium, MemoryHaltFile};
 use crate::plan::{Plan, PlanSpec};
 use crate::report::{DayReport, Folded, ReportError, ResultOfTheDay, SCHEMA_VERSION};
@@ -175,6 +176,7 @@ pub fn run_directed(
         audit.add_instruments(&product.instruments);
     }
     let plan = spec.chaos.map(|chaos| Arc::new(Mutex::new(Plan::new(&plan_spec(&spec, chaos)))));
+    let disturbances = spec.chaos.map(|chaos| Mutex::new(disturbances(&spec, chaos)));
     let tallies = Tallies::default();
     let halt_file = MemoryHaltFile::default();
     let mut lives = 0;
@@ -187,11 +189,15 @@ pub fn run_directed(
         if let Some(plan) = &plan {
             plan.lock().unwrap_or_else(PoisonError::into_inner).on_new_life();
         }
+        if let Some(disturbances) = &disturbances {
+            disturbances.lock().unwrap_or_else(PoisonError::into_inner).on_new_life();
+        }
         let life = Life {
             spec: &spec,
             venue: &venue,
             audit: &audit,
             plan: plan.as_ref(),
+            disturbances: disturbances.as_ref(),
             tallies: &tallies,
             halt_file: &halt_file,
             director,
@@ -208,7 +214,7 @@ pub fn run_directed(
                 let down = Duration::from_secs(2 + (random >> 60));
                 start = at.plus(down);
                 venue.advance(start)?;
-                audit.tell(|auditor| {
+                audit.tell(move |auditor| {
                     auditor.on_not_ready(at);
                     auditor.on_fault_injected(at);
                 });
@@ -226,7 +232,7 @@ pub fn run_directed(
         ..DayReport::default()
     };
     let disk = spec.medium.disk();
-    audit.tell(|auditor| auditor.on_finished(end.at));
+    audit.tell(move |auditor| auditor.on_finished(end.at));
     let folded = report.count(&disk, end.durable)?;
     finish(&mut report, &venue, &audit, &tallies, &end.view, wall);
     if let Some(plan) = plan {
@@ -263,6 +269,7 @@ fn finish(
     report.flaws = tallies.flaws();
     report.restarts = tallies.restarts();
     report.alarms = tallies.alarms();
+    report.faults = tallies.faults();
     let sum = |amounts: &BTreeMap<market::money::Currency, Money>| {
         amounts.values().copied().sum::<Money>().to_string()
     };
@@ -278,6 +285,16 @@ fn finish(
     report.violated = verdict.violations;
 }
 
+/// The supervisors below the root.
+const SCOPES: [&str; 7] = ["core", "safety", "trade", "market", "pricing", "strategies", "ops"];
+
+/// Every role that handles messages; the journal's failure counts at the root, as a strike does.
+fn disturbances(spec: &SimulationSpec, chaos: ChaosSpec) -> Disturbances {
+    let mut roles = plan_spec(spec, chaos).roles;
+    roles.retain(|role| !SCOPES.contains(&role.as_str()));
+    Disturbances::new(chaos.seed, roles, vec!["journal".to_owned()])
+}
+
 fn plan_spec(spec: &SimulationSpec, chaos: ChaosSpec) -> PlanSpec {
     let strategies: Vec<String> =
         spec.settings.tomes.iter().map(|tome| format!("strategy/{}", tome.id)).collect();
@@ -286,15 +303,9 @@ fn plan_spec(spec: &SimulationSpec, chaos: ChaosSpec) -> PlanSpec {
         spec.products.iter().map(name).collect::<Vec<String>>()
     };
     let fixed = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    let mut roles: Vec<String> = fixed(&[
-        "core",
+    let mut roles: Vec<String> = fixed(&SCOPES);
+    roles.extend(fixed(&[
         "calendar",
-        "safety",
-        "trade",
-        "market",
-        "pricing",
-        "strategies",
-        "ops",
         "journal",
         "kill_switch",
         "breaker/loss",
@@ -308,7 +319,7 @@ fn plan_spec(spec: &SimulationSpec, chaos: ChaosSpec) -> PlanSpec {
         "meters",
         "snapshots",
         "caretaker",
-    ]);
+    ]));
     roles.extend(products("feed"));
     roles.extend(products("pricing"));
     roles.extend(strategies.clone());

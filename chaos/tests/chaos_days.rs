@@ -124,6 +124,9 @@ fn days_under_chaos_keep_every_promise_and_hit_every_step_of_an_order() {
         );
         assert_eq!(report.violations, 0, "seed {seed}: {:#?}", report.violated);
         assert!(report.checks.values().all(|count| *count > 0), "seed {seed}: {:?}", report.checks);
+        let kinds: Vec<&str> = report.faults.keys().map(String::as_str).collect();
+        let every = ["delay", "drop", "duplicate", "error", "kill", "panic", "stall"];
+        assert_eq!(kinds, every, "seed {seed}: {:?}", report.faults);
         assert_eq!(report.strikes_left, 0, "seed {seed} struck {:?}", report.kills);
         assert!(report.kills["node"] >= 5, "seed {seed}: {:?}", report.kills);
         // Every role and scope of the tree but the root, and the node itself.

@@ -1,7 +1,9 @@
 //! One function per path: read the request, ask the control plane, answer in JSON.
 
 use super::Shared;
-use crate::control::{ControlError, DurableEvent, HaltAcknowledged, Resumed, SnapshotView};
+use crate::control::{
+    ControlError, DurableEvent, FaultRequest, HaltAcknowledged, Resumed, SnapshotView,
+};
 use crate::control::{FaultView, LimitView, OrderView, PositionView, StatusView, TreeRow};
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
@@ -9,7 +11,6 @@ use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 /// An error as the wire has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,22 +176,12 @@ pub(super) async fn kill(
     Ok(Json(Killed { killed: role }))
 }
 
-/// The body of `/chaos/delay`.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct DelayRequest {
-    pub(crate) role: String,
-    pub(crate) delay_ms: u64,
-    pub(crate) for_ms: u64,
-}
-
-pub(super) async fn delay(
+pub(super) async fn arm(
     State(shared): State<Shared>,
-    asked: Asked<DelayRequest>,
+    asked: Asked<FaultRequest>,
 ) -> Answered<FaultView> {
-    let Json(DelayRequest { role, delay_ms, for_ms }) = asked?;
-    let (delay, lasting) = (Duration::from_millis(delay_ms), Duration::from_millis(for_ms));
-    Ok(Json(shared.control.delay(role, delay, lasting).await?))
+    let Json(asked) = asked?;
+    Ok(Json(shared.control.arm(asked).await?))
 }
 
 /// The answer of `/chaos/clear`.

@@ -7,7 +7,6 @@ use crate::control::*;
 use crate::failure::Exit;
 use std::net::IpAddr;
 use std::sync::Mutex;
-use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use ureq::http::StatusCode;
@@ -106,11 +105,12 @@ impl ControlPlane for Scripted {
         self.note(format!("kill {role}"), answer)
     }
 
-    fn delay(&self, role: String, delay: Duration, lasting: Duration) -> Pending<'_, FaultView> {
-        let asked = format!("delay {role} {delay:?} for {lasting:?}");
-        let (left, ends_in_ms) = (u32::MAX, lasting.as_millis() as u64);
-        let fault = FaultView { id: 1, role, fault: format!("delay {delay:?}"), left, ends_in_ms };
-        self.note(asked, Ok(fault))
+    fn arm(&self, asked: FaultRequest) -> Pending<'_, FaultView> {
+        let FaultRequest { role, fault, for_ms } = asked;
+        let fault = format!("{fault:?}");
+        let asked = format!("{fault} at {role} for {for_ms}");
+        let view = FaultView { id: 1, role, fault, left: u32::MAX, ends_in_ms: for_ms };
+        self.note(asked, Ok(view))
     }
 
     fn clear_faults(&self) -> Pending<'_, usize> {
@@ -231,13 +231,24 @@ fn commands_with_the_token_reach_the_control_plane() {
     assert_eq!(halted.halt_epoch, 3);
     let kill = KillRequest { role: "desk".into() };
     assert_eq!(client.post::<Killed>("/chaos/kill", &kill).unwrap().killed, "desk");
-    let delay = DelayRequest { role: "desk".into(), delay_ms: 200, for_ms: 10_000 };
-    assert_eq!(client.post::<FaultView>("/chaos/delay", &delay).unwrap().fault, "delay 200ms");
+    let fault = FaultKind::Delay { hold_ms: 200 };
+    let delay = FaultRequest { role: "desk".into(), fault, for_ms: 10_000 };
+    let armed: FaultView = client.post("/chaos/arm", &delay).unwrap();
+    assert_eq!((armed.role.as_str(), armed.ends_in_ms), ("desk", 10_000));
+    let panic = serde_json::json!({"role": "risk", "fault": "panic", "for_ms": 5});
+    assert_eq!(client.post::<FaultView>("/chaos/arm", &panic).unwrap().fault, "Panic");
     assert_eq!(client.post::<Cleared>("/chaos/clear", &()).unwrap().cleared, 2);
     assert_eq!(client.post::<SnapshotView>("/snapshots", &()).unwrap(), snapshot());
     assert_eq!(
         served.asked(),
-        ["halt lunch", "kill desk", "delay desk 200ms for 10s", "clear", "snapshot"]
+        [
+            "halt lunch",
+            "kill desk",
+            "Delay { hold_ms: 200 } at desk for 10000",
+            "Panic at risk for 5",
+            "clear",
+            "snapshot"
+        ]
     );
 }
 

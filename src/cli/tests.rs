@@ -54,12 +54,25 @@ fn each_command_line_means_what_the_manual_says() {
         ),
         (
             "optionsib chaos delay feed/SIM 200ms --for 10s",
-            Command::Chaos(ChaosCommand::Delay {
+            Command::Chaos(ChaosCommand::Delay(HoldArgs {
                 role: "feed/SIM".into(),
-                delay: Duration::from_millis(200),
+                hold: Duration::from_millis(200),
                 lasting: Duration::from_secs(10),
                 client: client(),
-            }),
+            })),
+        ),
+        (
+            "optionsib chaos panic desk",
+            Command::Chaos(ChaosCommand::Panic(OnceArgs { role: "desk".into(), client: client() })),
+        ),
+        (
+            "optionsib chaos drop session --share 30 --for 10s",
+            Command::Chaos(ChaosCommand::Drop(ShareArgs {
+                role: "session".into(),
+                share: 30,
+                lasting: Duration::from_secs(10),
+                client: client(),
+            })),
         ),
         ("optionsib chaos list", Command::Chaos(ChaosCommand::List { client: client() })),
         ("optionsib chaos clear", Command::Chaos(ChaosCommand::Clear { client: client() })),
@@ -120,6 +133,8 @@ fn what_can_not_be_meant_is_refused_with_exit_code_two() {
         "optionsib halt --reason ",
         "optionsib chaos delay desk 200 --for 10s",
         "optionsib chaos delay desk 200ms",
+        "optionsib chaos drop desk --share 0 --for 10s",
+        "optionsib chaos duplicate desk --share 101 --for 10s",
         "optionsib chaos delay desk 0ms --for 10s",
         "optionsib chaos delay desk 200ms --for 25h",
         "optionsib journal show --from -1",

@@ -2,9 +2,9 @@
 
 use crate::configuration::Configuration;
 use crate::control::{
-    ControlError, ControlPlane, DurableEvent, EVENTS_MAX, FaultView, HaltAcknowledged, LimitView,
-    OrderView, Pending, PositionView, ResultView, Resumed, SCHEMA_VERSION, SnapshotView,
-    StatusView, TreeRow,
+    ControlError, ControlPlane, DurableEvent, EVENTS_MAX, FaultKind, FaultRequest, FaultView,
+    HaltAcknowledged, LimitView, OrderView, Pending, PositionView, ResultView, Resumed,
+    SCHEMA_VERSION, SnapshotView, StatusView, TreeRow,
 };
 use actors::aftermath;
 use actors::kill_switch::KillSwitchMessage;
@@ -148,7 +148,7 @@ impl ControlPlane for NodeControl {
             trading_state: states.account.name().to_owned(),
             halt_reason: parts.fence.halted(),
             broker_link: link.name().to_owned(),
-            violations: parts.audit.report().violations_total(),
+            violations: parts.audit.verdict().violations_total(),
             journal_seq: parts.journal.durable().0,
             open_orders: view.orders.iter().filter(|order| order.state.is_live()).count() as u64,
             positions: view.exposure.positions.len() as u64,
@@ -294,7 +294,7 @@ impl ControlPlane for NodeControl {
                 .map_err(|what| ControlError::Failed { what })?;
             let now = self.clock.now().market;
             let epoch = halted.halt_epoch.0;
-            self.parts().audit.tell(|auditor| auditor.on_halt_acknowledged(epoch, now));
+            self.parts().audit.tell(move |auditor| auditor.on_halt_acknowledged(epoch, now));
             Ok(HaltAcknowledged { halt_epoch: epoch })
         })
     }
@@ -302,7 +302,7 @@ impl ControlPlane for NodeControl {
     fn resume(&self, by: String) -> Pending<'_, Resumed> {
         Box::pin(async move {
             let now = self.clock.now().market;
-            self.parts().audit.tell(|auditor| auditor.on_resumed(now));
+            self.parts().audit.tell(move |auditor| auditor.on_resumed(now));
             self.parts()
                 .kill_switch
                 .ask(|reply| KillSwitchMessage::Resume { by, reply }, PATIENCE)
@@ -324,16 +324,25 @@ impl ControlPlane for NodeControl {
         Box::pin(async move { self.faults.kill(&RolePath::new(role)).map_err(refused) })
     }
 
-    fn delay(&self, role: String, delay: Duration, lasting: Duration) -> Pending<'_, FaultView> {
+    fn arm(&self, asked: FaultRequest) -> Pending<'_, FaultView> {
         Box::pin(async move {
             let now = self.clock.process();
-            let rule = Rule {
-                fault: Fault::Delay(delay),
-                ppm: CERTAIN_PPM,
-                budget: u32::MAX,
-                until: now + lasting,
+            let (fault, percent, budget) = match asked.fault {
+                FaultKind::Panic => (Fault::Panic, 100, 1),
+                FaultKind::Error => (Fault::Error, 100, 1),
+                FaultKind::Delay { hold_ms } => {
+                    (Fault::Delay(Duration::from_millis(hold_ms)), 100, u32::MAX)
+                }
+                FaultKind::Stall { hold_ms } => {
+                    (Fault::Stall(Duration::from_millis(hold_ms)), 100, u32::MAX)
+                }
+                FaultKind::Drop { percent } => (Fault::Drop, percent, u32::MAX),
+                FaultKind::Duplicate { percent } => (Fault::Duplicate, percent, u32::MAX),
             };
-            let role = RolePath::new(role);
+            let ppm = CERTAIN_PPM / 100 * u32::from(percent);
+            let until = now + Duration::from_millis(asked.for_ms);
+            let rule = Rule { fault, ppm, budget, until };
+            let role = RolePath::new(asked.role);
             let id = self.faults.arm(&role, rule, now).map_err(refused)?;
             Ok(self.fault_view(&ArmedRule { id, role, rule }))
         })

@@ -17,7 +17,8 @@ const BEAT: Duration = Duration::from_millis(100);
 struct Thread {
     name: &'static str,
     handle: Handle,
-    pulse: Pulse,
+    /// None where waiting for the disk is no fault.
+    pulse: Option<Pulse>,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
 }
@@ -31,9 +32,11 @@ pub struct NodeRuntimes {
 impl NodeRuntimes {
     /// Starts them.
     pub fn start(clock: &Clock) -> io::Result<Self> {
-        let names = ["safety", "market", "pricing", "execution", "venue"];
+        let watched = ["safety", "market", "pricing", "execution", "venue"];
+        let watched = watched.into_iter().map(|name| (name, Some(Pulse::new(name))));
+        let all = watched.chain([("storage", None)]);
         let threads =
-            names.into_iter().map(|name| start(name, clock)).collect::<io::Result<_>>()?;
+            all.map(|(name, pulse)| start(name, pulse, clock)).collect::<io::Result<_>>()?;
         Ok(Self { clock: clock.clone(), threads })
     }
 
@@ -50,6 +53,7 @@ impl NodeRuntimes {
             market: self.handle("market"),
             pricing: self.handle("pricing"),
             execution: self.handle("execution"),
+            storage: self.handle("storage"),
         }
     }
 
@@ -58,9 +62,9 @@ impl NodeRuntimes {
         self.handle("venue")
     }
 
-    /// The heartbeats of all.
+    /// The heartbeats of those that must never be kept waiting.
     pub fn pulses(&self) -> Vec<Pulse> {
-        self.threads.iter().map(|thread| thread.pulse.clone()).collect()
+        self.threads.iter().filter_map(|thread| thread.pulse.clone()).collect()
     }
 
     /// Stops them, in reverse order, and waits.
@@ -78,10 +82,9 @@ impl NodeRuntimes {
     }
 }
 
-fn start(name: &'static str, clock: &Clock) -> io::Result<Thread> {
+fn start(name: &'static str, pulse: Option<Pulse>, clock: &Clock) -> io::Result<Thread> {
     let (tell, told) = mpsc::channel();
     let (stop, stopped) = oneshot::channel();
-    let pulse = Pulse::new(name);
     let (beating, clock) = (pulse.clone(), clock.clone());
     let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
         let made = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -94,7 +97,9 @@ fn start(name: &'static str, clock: &Clock) -> io::Result<Thread> {
         };
         let _ = tell.send(Ok(runtime.handle().clone()));
         runtime.block_on(async {
-            tokio::spawn(beating.keep_beating(clock, BEAT));
+            if let Some(beating) = beating {
+                tokio::spawn(beating.keep_beating(clock, BEAT));
+            }
             // Ended by `stop`, or by the death of whoever could have stopped it.
             let _ = stopped.await;
         });

@@ -4,6 +4,7 @@
 use super::{epoch_after, ownership};
 use crate::configuration::Configuration;
 use crate::failure::Failure;
+use actors::book_keeper::BookKeeper;
 use broker::simulated::SimulatedVenue;
 use desk::fold::Books;
 use exchange::book_file::VenueFiles;
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use store::{
-    Ballast, Chain, Disk, JournalOptions, RealDisk, Seq, SledOptions, SledSnapshots, SledStart,
+    Ballast, Disk, JournalOptions, RealDisk, Seq, SledOptions, SledSnapshots, SledStart,
     SnapshotError, SnapshotStore, StateLock,
 };
 use trading::id::InstallId;
@@ -39,8 +40,8 @@ pub struct StateFolder {
     pub market_clock: Timestamp,
     /// Every instrument that is listed.
     pub instruments: Vec<Instrument>,
-    /// The newest valid snapshot.
-    pub snapshot: Option<(Books, Seq, Chain)>,
+    /// The journal, folded from the newest valid snapshot to its end.
+    pub keeper: BookKeeper,
     high_water: Seq,
     ballast: Ballast,
     _lock: StateLock,
@@ -78,6 +79,7 @@ impl StateFolder {
         });
         let install = install(path).map_err(|error| unusable("its install id", &error))?;
         ownership::check(path, &disk, install, &configuration.account)?;
+        let keeper = BookKeeper::at_rest(Arc::clone(&disk), snapshot);
         let (venue, market_clock, instruments) = open_venue(path, configuration, seed)?;
         Ok(Self {
             path: path.to_owned(),
@@ -86,7 +88,7 @@ impl StateFolder {
             venue,
             market_clock,
             instruments,
-            snapshot,
+            keeper,
             high_water,
             ballast,
             _lock: lock,
@@ -104,11 +106,8 @@ impl StateFolder {
 
     /// The first halt epoch of this life.
     pub fn halt_epoch(&self) -> HaltEpoch {
-        epoch_after(
-            self.snapshot
-                .as_ref()
-                .map_or(HaltEpoch::default(), |(books, _, _)| books.latches.halt_epoch),
-        )
+        let last = self.keeper.at(Seq::ZERO, |books| books.latches.halt_epoch);
+        epoch_after(last.unwrap_or_default())
     }
 }
 

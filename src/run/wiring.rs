@@ -70,7 +70,7 @@ pub(super) fn wiring(
             environment: configuration.environment.name().to_owned(),
         },
         open_snapshots: Arc::new(move || open_snapshots(&open)),
-        snapshot: folder.snapshot.clone(),
+        keeper: folder.keeper.clone(),
         snapshot_interval: configuration.snapshots.every,
         snapshot_records: configuration.snapshots.every_records,
         order_port: Arc::new(move || {

@@ -103,7 +103,7 @@ impl Installation {
                 "backoff_max_seconds": 5})
         };
         let scalp = |days_min: u32, cross: u32, valid: u32| {
-            json!({"parameters": {"days_min": days_min, "units": 2, "restrike_basis_points": 2,
+            json!({"parameters": {"days_min": days_min, "units": 2, "restrike_basis_points": 60,
                 "take_profit": 2.0, "stop_loss": 2.0, "hedge_band_units": 1.0, "pause_seconds": 1,
                 "uneven_grace_seconds": 1, "order": order(cross, valid)}})
         };

@@ -35,7 +35,6 @@ use broker::link::{LinkState, LinkTiming};
 use broker::port::{DataPort, OrderPort};
 use broker::wire_fence::WireFence;
 use desk::desk::{DeskConfig, Surroundings};
-use desk::fold::Books;
 use desk::reconcile::ReconcilePolicy;
 use desk::record::Record;
 use desk::state::State;
@@ -48,7 +47,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use store::{Chain, Disk, JournalOptions, Seq};
+use store::{Disk, JournalOptions};
 use trading::id::StrategyId;
 use trading::trading_state::{HaltEpoch, TradingState, TradingStates};
 use valuation::book::{BookCounts, BookSettings};
@@ -117,8 +116,8 @@ pub struct Wiring {
     pub started: Record,
     /// Opens the snapshots' store.
     pub open_snapshots: OpenSnapshots,
-    /// The newest valid snapshot, if there is one.
-    pub snapshot: Option<(Books, Seq, Chain)>,
+    /// Folds the journal: at most its tail is left to read.
+    pub keeper: BookKeeper,
     /// Between two snapshots.
     pub snapshot_interval: Duration,
     /// Records between two snapshots.
@@ -232,7 +231,6 @@ pub struct NodeParts {
 impl NodeParts {
     pub(super) fn new(wiring: &Wiring) -> Self {
         let journal = wiring.port.clone();
-        let snapshot = wiring.snapshot.clone();
         let symbols = wiring.products.iter().map(|product| product.symbol.clone());
         let strategies = wiring.strategies.iter().map(|plan| {
             let path = format!("strategy/{}", plan.id);
@@ -248,7 +246,7 @@ impl NodeParts {
         let breaker =
             |watch: Watch| (watch, RoleRef::new(format!("breaker/{}", watch.name()), ANSWER_QUEUE));
         let mut parts = Self {
-            keeper: BookKeeper::new(Arc::clone(&wiring.disk), snapshot),
+            keeper: wiring.keeper.clone(),
             fence: Arc::clone(&wiring.fence),
             audit: wiring.audit.clone(),
             states: Arc::new(ArcSwap::from_pointee(states)),

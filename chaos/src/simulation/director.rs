@@ -84,7 +84,7 @@ impl Stage {
             Err(_) => return Err("the halt was not acknowledged in time".to_owned()),
         };
         let now = self.clock.now().market;
-        self.audit.tell(|auditor| auditor.on_halt_acknowledged(halted.halt_epoch.0, now));
+        self.audit.tell(move |auditor| auditor.on_halt_acknowledged(halted.halt_epoch.0, now));
         Ok(halted)
     }
 
@@ -95,7 +95,7 @@ impl Stage {
     pub async fn resume(&self, by: &str) -> Result<(), String> {
         let (reply, answer) = oneshot::channel();
         let now = self.clock.now().market;
-        self.audit.tell(|auditor| auditor.on_resumed(now));
+        self.audit.tell(move |auditor| auditor.on_resumed(now));
         let resume = KillSwitchMessage::Resume { by: by.to_owned(), reply };
         self.parts.kill_switch.send(resume).map_err(|refused| refused.to_string())?;
         match tokio::time::timeout(ANSWER_WITHIN, answer).await {

@@ -3,6 +3,7 @@
 use super::director::{Director, Stage};
 use super::wiring::wire;
 use super::{Finished, SimulationError, SimulationSpec};
+use crate::disturbances::{Disturbance, Disturbances};
 use crate::medium::MemoryHaltFile;
 use crate::plan::{Plan, Target};
 use actors::aftermath;
@@ -10,7 +11,7 @@ use actors::auditor::Audit;
 use actors::kill_switch::{HaltFile, KillSwitchMessage};
 use actors::node::{Listing, Node, NodeParts};
 use actors::runtime::clock::Clock;
-use actors::runtime::fault::{FaultBoard, Permission};
+use actors::runtime::fault::{Fault, FaultBoard, Permission, Rule};
 use actors::runtime::protocol::{ProtocolStep, StepObserver, StepVerdict};
 use actors::runtime::role::RolePath;
 use actors::runtime::tree::{Happening, Hooks, Setup, TreeEvent};
@@ -19,7 +20,7 @@ use broker::link::LinkState;
 use broker::simulated::SimulatedVenue;
 use broker::wire_fence::WireFence;
 use market::quality::{Flaw, FlawCounts};
-use market::time::Timestamp;
+use market::time::{Now, ProcessTime, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -59,6 +60,7 @@ struct Counts {
     flaws: BTreeMap<String, u64>,
     restarts: u64,
     alarms: Vec<String>,
+    faults: BTreeMap<String, u64>,
 }
 
 /// Alarms are kept up to here; a day that has more has failed anyway.
@@ -79,6 +81,15 @@ impl Tallies {
 
     pub fn alarms(&self) -> Vec<String> {
         self.with(|counts| counts.alarms.clone())
+    }
+
+    /// Faults that struck, by kind.
+    pub fn faults(&self) -> BTreeMap<String, u64> {
+        self.with(|counts| counts.faults.clone())
+    }
+
+    fn struck(&self, fault: &str) {
+        self.with(|counts| *counts.faults.entry(fault.to_owned()).or_default() += 1);
     }
 
     pub fn alarm(&self, text: &str) {
@@ -118,6 +129,7 @@ pub struct Life<'a> {
     pub venue: &'a Arc<SimulatedVenue>,
     pub audit: &'a Audit,
     pub plan: Option<&'a Arc<Mutex<Plan>>>,
+    pub disturbances: Option<&'a Mutex<Disturbances>>,
     pub tallies: &'a Tallies,
     pub halt_file: &'a MemoryHaltFile,
     pub director: &'a dyn Director,
@@ -149,7 +161,7 @@ impl StepObserver for Watcher {
         }
         let now = self.clock.now();
         let Some(strike) = plan.on_step(step, key, now.process) else { return StepVerdict::Pass };
-        self.audit.tell(|auditor| auditor.on_fault_injected(now.market));
+        self.audit.tell(move |auditor| auditor.on_fault_injected(now.market));
         match strike.target {
             Target::Role(role) => StepVerdict::KillRole(RolePath::new(role)),
             Target::Node => StepVerdict::CrashNode,
@@ -183,10 +195,13 @@ impl Life<'_> {
             })));
         }
         if let Some(plan) = self.plan {
-            let plan = Arc::clone(plan);
+            let (plan, tallies) = (Arc::clone(plan), self.tallies.clone());
             faults.report_to(move |injection| {
-                let mut plan = plan.lock().unwrap_or_else(PoisonError::into_inner);
-                plan.on_struck(injection.role.as_str());
+                tallies.struck(injection.fault.label());
+                if injection.fault == Fault::Kill {
+                    let mut plan = plan.lock().unwrap_or_else(PoisonError::into_inner);
+                    plan.on_struck(injection.role.as_str());
+                }
             });
         }
         let exhausted = Arc::new(Mutex::new(None));
@@ -245,6 +260,7 @@ impl Life<'_> {
         // The launch itself is the last fault that was lifted.
         let mut lifted = Some(clock.now());
         let mut strikes = 0;
+        let mut disturbed_until: Option<ProcessTime> = None;
         loop {
             clock.sleep(LOOK_EVERY).await;
             let now = clock.now();
@@ -255,6 +271,9 @@ impl Life<'_> {
                     lifted = Some(now);
                 }
             }
+            if disturbed_until.take_if(|until| now.process >= *until).is_some() {
+                lifted = Some(now);
+            }
             if let Some(progress) = &self.spec.progress {
                 progress(now.market);
             }
@@ -262,7 +281,7 @@ impl Life<'_> {
             let is_ready = link == LinkState::Ready && node.parts.desk_view.load().ready;
             let was_ready = std::mem::replace(&mut ready, is_ready);
             let shown = lifted.take_if(|at| now.process.since(at.process) >= SHOWS_AFTER);
-            self.audit.tell(|auditor| {
+            self.audit.tell(move |auditor| {
                 if let Some(at) = shown {
                     auditor.on_fault_lifted(at.market);
                 }
@@ -272,16 +291,31 @@ impl Life<'_> {
                     (_, true) => auditor.on_ready(now.market),
                 }
             });
+            disturbed_until = self.disturb(faults, now).or(disturbed_until);
             let Some(plan) = self.plan else { continue };
             let strike = plan.lock().unwrap_or_else(PoisonError::into_inner).on_time(now.process);
             let Some(strike) = strike else { continue };
-            self.audit.tell(|auditor| auditor.on_fault_injected(now.market));
+            self.audit.tell(move |auditor| auditor.on_fault_injected(now.market));
             match strike.target {
                 // A role that is down at this very moment can't be killed: it is being restarted.
                 Target::Role(role) => drop(faults.kill(&RolePath::new(role))),
                 Target::Node => faults.crash(),
             }
         }
+    }
+
+    /// Arms what the schedule asks for; answers when that is lifted.
+    fn disturb(&self, faults: &FaultBoard, now: Now) -> Option<ProcessTime> {
+        let disturbances = self.disturbances?;
+        let mut disturbances = disturbances.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = disturbances.on_time(now.process)?;
+        let Disturbance { role, fault, ppm, budget, lasting } = wanted;
+        let until = now.process + lasting;
+        let rule = Rule { fault, ppm, budget, until };
+        let armed = faults.arm(&RolePath::new(role), rule, now.process);
+        armed.expect("the schedule knows the tree's roles and what a board takes");
+        self.audit.tell(move |auditor| auditor.on_fault_injected(now.market));
+        Some(until)
     }
 
     fn hooks(
@@ -341,7 +375,7 @@ impl Life<'_> {
         if let Some(reason) = exhausted.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             // Perhaps it gave up because of what it found on its disk.
             let verified = store::verify(&*self.spec.medium.disk()).is_ok();
-            self.audit.tell(|auditor| auditor.on_chain_verified(verified));
+            self.audit.tell(move |auditor| auditor.on_chain_verified(verified));
             return Err(SimulationError::Exhausted(reason));
         }
         self.drill_halt(node, clock).await;
@@ -351,7 +385,7 @@ impl Life<'_> {
         let disk = self.spec.medium.disk();
         let durable = parts.journal.durable();
         self.audit
-            .catch_up(&disk, durable)
+            .catch_up(&disk, durable, usize::MAX)
             .map_err(|error| SimulationError::State(error.to_string()))?;
         self.venue.with_exchange(|exchange| self.audit.compare(exchange, now));
         let rows: Vec<(String, String)> = node
@@ -366,14 +400,14 @@ impl Life<'_> {
             })
             .collect();
         tracing::debug!(?rows, "the tree at the end");
-        self.audit.tell(|auditor| auditor.on_tree(&rows, now));
+        self.audit.tell(move |auditor| auditor.on_tree(&rows, now));
         self.tallies.take(parts);
         let (view, catalog) = (parts.desk_view.load_full(), parts.catalog.load_full());
         let port = parts.journal.clone();
         let _ = node.tree.shutdown().await;
         let durable = port.recovery().map_or(durable, |_| durable.max(port.durable()));
         let verified = store::verify(&*disk).is_ok();
-        self.audit.tell(|auditor| auditor.on_chain_verified(verified));
+        self.audit.tell(move |auditor| auditor.on_chain_verified(verified));
         let catalog = (*catalog).clone();
         Ok(End::Finished(Finished { at: now, durable, view, catalog }))
     }
@@ -391,7 +425,7 @@ impl Life<'_> {
             Ok(Ok(Ok(halted))) => {
                 let now = clock.now().market;
                 let epoch = halted.halt_epoch.0;
-                self.audit.tell(|auditor| auditor.on_halt_acknowledged(epoch, now));
+                self.audit.tell(move |auditor| auditor.on_halt_acknowledged(epoch, now));
             }
             _ => self.tallies.alarm("the halt drill was not acknowledged"),
         }

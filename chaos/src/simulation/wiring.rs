@@ -2,6 +2,7 @@
 
 use super::SimulationError;
 use super::life::Life;
+use actors::book_keeper::BookKeeper;
 use actors::journal::{JournalPort, WriterMode};
 use actors::layers::StrategyLayers;
 use actors::node::{Runtimes, StrategyPlan, Wiring};
@@ -23,7 +24,7 @@ use trading::trading_state::HaltEpoch;
 
 /// The modelled time of a write with its sync: what a good disk takes, to tokio's timer resolution.
 const SYNC: Duration = Duration::from_millis(1);
-/// Small segments: a simulated day has few records, and readers load whole segments.
+/// Small segments: a simulated day has few records, and shall see segments change.
 const SEGMENT_BYTES: u64 = 1 << 20;
 
 /// The wiring of one life.
@@ -31,10 +32,9 @@ pub fn wire(life: &Life<'_>, clock: &Clock) -> Result<Wiring, SimulationError> {
     let spec = life.spec;
     let settings = &spec.settings;
     let install = InstallId(spec.seed as u32);
-    let snapshot = newest_snapshot(life)?;
+    let keeper = BookKeeper::at_rest(spec.medium.disk(), newest_snapshot(life)?);
     // The folded latches decide; here is only the epoch, which must never go back.
-    let epoch =
-        snapshot.as_ref().map_or(HaltEpoch::default(), |(books, _, _)| books.latches.halt_epoch);
+    let epoch = keeper.at(Seq::ZERO, |books| books.latches.halt_epoch).unwrap_or_default();
     let fence = Arc::new(WireFence::new(HaltEpoch(epoch.0 + u64::from(life.number)), None));
     let now = clock.clone();
     let port = PortSpec { now: Arc::new(move || now.now().market), fence: Arc::clone(&fence) };
@@ -65,7 +65,7 @@ pub fn wire(life: &Life<'_>, clock: &Clock) -> Result<Wiring, SimulationError> {
             environment: "simulation".to_owned(),
         },
         open_snapshots: Arc::new(move || medium.snapshots()),
-        snapshot,
+        keeper,
         snapshot_interval: Duration::from_secs(600),
         snapshot_records: 20_000,
         order_port: Arc::new(move || {

@@ -2,7 +2,7 @@
 //!
 //! Records come in journal order once they are durable; wire events come with the durable watermark
 //! of their moment and wait, where a record is needed, until every record up to it has been heard.
-//! Quiet points (`on_truth`, `on_tree`, `on_state_hash`) are the caller's to choose: nothing is
+//! Quiet points (`on_truth`, `on_tree`, `on_state_compared`) are the caller's to choose: nothing is
 //! under way, every durable record has been heard. Nothing here panics on any input.
 
 use crate::fact::{self, Fact, Reading, Terms};
@@ -208,10 +208,10 @@ impl Auditor {
         }
     }
 
-    /// The state's hash at `seq`, folded from the journal and as it lives.
-    pub fn on_state_hash(&mut self, seq: u64, folded: &str, live: &str, now: Timestamp) {
+    /// The live state at `seq` was compared with the fold of the journal up to there.
+    pub fn on_state_compared(&mut self, seq: u64, same: bool, now: Timestamp) {
         let place = Place { seq: Some(seq), time: now };
-        self.checks.durable.on_state_hash(place, folded, live, &mut self.tally);
+        self.checks.durable.on_state_compared(place, same, &mut self.tally);
     }
 
     /// The store's verdict on the journal's chain.

@@ -9,6 +9,7 @@ use crate::record::{Latch, Record, RecordError};
 use crate::state::State;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::io;
 use store::Seq;
 use trading::id::StrategyId;
 use trading::trading_state::{HaltEpoch, TradingState, TradingStates};
@@ -218,7 +219,10 @@ impl Books {
 /// blake3 of a part's canonical encoding: what a live role compares with its part of the fold.
 #[must_use]
 pub fn hash_of<T: Serialize>(part: &T) -> String {
-    blake3::hash(&encode(part)).to_hex().to_string()
+    let mut hashed = io::BufWriter::new(blake3::Hasher::new());
+    rmp_serde::encode::write_named(&mut hashed, part).expect("states hold only encodable types");
+    let hasher = hashed.into_inner().expect("a hasher takes every byte");
+    hasher.finalize().to_hex().to_string()
 }
 
 fn encode<T: Serialize>(part: &T) -> Vec<u8> {

@@ -31,16 +31,11 @@ pub fn read_from(disk: Arc<dyn Disk>, from: Seq, up_to: Option<Seq>) -> JournalR
 impl JournalReader {
     /// Raises the bound of a reader that has come to its end, which then goes on from there
     /// without reading anything twice.
-    ///
-    /// # Errors
-    /// If the segment cannot be read again.
-    pub fn extend(&mut self, up_to: Seq) -> Result<(), JournalError> {
+    pub fn extend(&mut self, up_to: Seq) {
         self.up_to = Some(up_to);
         if let Some(scan) = &mut self.scan {
-            let bytes = self.disk.read(&scan.file);
-            scan.reload(bytes.map_err(|error| io_error("read", &scan.file, error))?);
+            scan.forget_ahead();
         }
-        Ok(())
     }
 
     fn is_past_bound(&self) -> bool {
@@ -60,6 +55,8 @@ impl JournalReader {
                     None => return self.end_of_journal(None),
                 },
             };
+            let read = scan.read_ahead(self.disk.as_ref());
+            read.map_err(|error| io_error("read", &scan.file, error))?;
             match scan.step(&SchemaLimits::Any)? {
                 Step::Record(record) => {
                     self.scan = Some(scan);
@@ -73,7 +70,11 @@ impl JournalReader {
                 },
                 Step::End => return self.end_of_journal(Some(scan)),
                 Step::Damage(why) if self.up_to.is_some() => return Err(scan.corrupt(why)),
-                Step::Damage(why) => return Err(JournalError::Torn(scan.judge(why)?.torn)),
+                Step::Damage(why) => {
+                    let read = scan.read_rest(self.disk.as_ref());
+                    read.map_err(|error| io_error("read", &scan.file, error))?;
+                    return Err(JournalError::Torn(scan.judge(why)?.torn));
+                }
             }
         }
     }
@@ -139,8 +140,8 @@ fn read_header(disk: &dyn Disk, index: u32) -> Result<Option<SegmentHeader>, Jou
 
 fn load(disk: &dyn Disk, header: SegmentHeader) -> Result<SegmentScan, JournalError> {
     let file = segment_file(header.index);
-    let bytes = disk.read(&file).map_err(|error| io_error("read", &file, error))?;
-    Ok(SegmentScan::new(header, bytes))
+    let length = disk.length(&file).map_err(|error| io_error("measure", &file, error))?;
+    Ok(SegmentScan::following(header, usize::try_from(length).unwrap_or(usize::MAX)))
 }
 
 fn next_segment(

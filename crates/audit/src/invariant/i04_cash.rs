@@ -2,7 +2,7 @@
 //! broker is a named, aged item, never silent.
 //!
 //! The arithmetic is the auditor's own: whole micro-units in 128 bits, added up anew at each
-//! comparison. Stocks and options move their value at the trade, futures only with variation
+//! comparison that has something new to compare. Stocks and options move their value at the trade, futures only with variation
 //! events. A figure that needs the terms of an instrument that nobody told is not compared.
 
 use super::{Books, Check};
@@ -16,7 +16,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// See the file's header.
 #[derive(Clone, Debug, Default)]
-pub struct CashFollows;
+pub struct CashFollows {
+    /// Forgotten with every record that moves cash.
+    added_up: Option<BTreeMap<Currency, i128>>,
+}
 
 const I4: Invariant = Invariant::I4;
 
@@ -111,6 +114,16 @@ impl CashFollows {
 
 impl Check for CashFollows {
     fn before(&mut self, books: &Books, place: Place, fact: &Fact, tally: &mut Tally) {
+        if matches!(
+            fact,
+            Fact::Filled { .. }
+                | Fact::Corrected { .. }
+                | Fact::Busted { .. }
+                | Fact::Fee { .. }
+                | Fact::Lifecycle { .. }
+        ) {
+            self.added_up = None;
+        }
         match fact {
             Fact::Filled { fill, terms: Some(terms), .. }
             | Fact::Corrected { fill, terms: Some(terms), .. } => {
@@ -122,16 +135,19 @@ impl Check for CashFollows {
                 }
             }
             Fact::Reconciled { report } if report.complete && books.from_the_start => {
-                let Ok(ours) = cash(books) else {
+                if self.added_up.is_none() {
+                    self.added_up = cash(books).ok();
+                }
+                let Some(ours) = &self.added_up else {
                     return;
                 };
                 let theirs = nonzero(report.cash.iter().map(|(currency, cash)| (currency, cash)));
                 let named = !report.unresolved.is_empty();
-                tally.check(I4, place, ours == theirs || named, || {
+                tally.check(I4, place, *ours == theirs || named, || {
                     format!(
                         "cash is {} by the records and {} by the broker, and the report names no \
                          difference",
-                        amounts(&ours),
+                        amounts(ours),
                         amounts(&theirs)
                     )
                 });

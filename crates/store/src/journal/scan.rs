@@ -11,6 +11,7 @@ use crate::disk::Disk;
 use crate::envelope::batch::{BATCH_BYTES, BatchHeader, BatchKind};
 use crate::envelope::{self, CONTROL_KIND, Chain, NotARecord, Record};
 use crate::seq::Seq;
+use std::io;
 
 /// What the next place in a segment holds.
 #[derive(Debug)]
@@ -40,8 +41,13 @@ pub(crate) struct SegmentScan {
     pub expected: Seq,
     pub chain: Chain,
     bytes: Vec<u8>,
+    /// The segment's length; `bytes` may hold less of it.
+    length: usize,
     batch: Option<OpenBatch>,
 }
+
+/// A walk that follows a writer reads so much at a time.
+const WINDOW_BYTES: usize = 64 * 1024;
 
 impl SegmentScan {
     pub fn new(header: SegmentHeader, bytes: Vec<u8>) -> SegmentScan {
@@ -51,14 +57,58 @@ impl SegmentScan {
             expected: header.first_seq,
             chain: header.previous_chain,
             header,
+            length: bytes.len(),
             bytes,
             batch: None,
         }
     }
 
-    /// Takes newer bytes of the same segment; what was walked through is durable and the same.
-    pub fn reload(&mut self, bytes: Vec<u8>) {
-        self.bytes = bytes;
+    /// A walk that reads as it goes, with [`SegmentScan::read_ahead`] before each step.
+    pub fn following(header: SegmentHeader, length: usize) -> SegmentScan {
+        SegmentScan { length, ..SegmentScan::new(header, Vec::new()) }
+    }
+
+    /// Forgets what was read ahead, which a writer may have changed since; what was walked through
+    /// is durable and stays as it is.
+    pub fn forget_ahead(&mut self) {
+        self.bytes.truncate(self.batch.as_ref().map_or(self.offset, |batch| batch.end));
+    }
+
+    /// Reads what the next step looks at: the rest of an open batch is there; else the next batch
+    /// whole, or everything where a batch can't be told.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn read_ahead(&mut self, disk: &dyn Disk) -> io::Result<()> {
+        if self.batch.as_ref().is_some_and(|batch| batch.left > 0) {
+            return Ok(());
+        }
+        self.read_to(disk, self.offset + BATCH_BYTES)?;
+        let batch = BatchHeader::decode(&self.bytes[self.offset.min(self.bytes.len())..]);
+        let end = match batch.map(|header| header.kind) {
+            Ok(BatchKind::Records { bytes, .. }) => self.offset + BATCH_BYTES + bytes as usize,
+            Ok(_) | Err(_) => self.length,
+        };
+        self.read_to(disk, end)
+    }
+
+    /// Reads the rest of the segment, which judging damage needs.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn read_rest(&mut self, disk: &dyn Disk) -> io::Result<()> {
+        self.read_to(disk, self.length)
+    }
+
+    fn read_to(&mut self, disk: &dyn Disk, end: usize) -> io::Result<()> {
+        let (from, end) = (self.bytes.len(), end.min(self.length));
+        if end <= from {
+            return Ok(());
+        }
+        self.bytes.resize(end.max(from + WINDOW_BYTES).min(self.length), 0);
+        let filled = disk.read_at(&self.file, from as u64, &mut self.bytes[from..])?;
+        self.bytes.truncate(from + filled);
+        Ok(())
     }
 
     /// Goes one step. Bytes that are sound and in the wrong place are an error at once: tearing
