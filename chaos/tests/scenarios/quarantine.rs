@@ -1,5 +1,5 @@
-//! Quarantine: what becomes of a strategy's positions, by the policy of its tome, through a crash of
-//! the node and until a resume.
+//! Quarantine: what becomes of a strategy's positions, by the policy of its tome, through a crash
+//! of the node and until a resume.
 
 use crate::hand::{Hand, STOCK, SYMBOL, minute};
 use crate::journal::{assert_balanced, records};
@@ -28,10 +28,10 @@ const CRASH: u64 = 40;
 /// When an operator resumes.
 const RESUME: u64 = 60;
 
-/// Moves by a third of a per cent every two minutes, and drifts upwards.
+/// Moves by one per cent every two minutes, and drifts upwards.
 fn lively(seconds: u64) -> f64 {
     let drift = (seconds / 60) as f64 * 0.03;
-    if (seconds / 120) % 2 == 1 { 100.3 + drift } else { 100.0 + drift }
+    if (seconds / 120) % 2 == 1 { 101.0 + drift } else { 100.0 + drift }
 }
 
 type Positions = BTreeMap<ConId, Quantity>;

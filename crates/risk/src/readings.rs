@@ -150,7 +150,8 @@ mod tests {
             let mut last = None;
             for version in versions {
                 let day = DayResult::default();
-                let events = readings.read(day, &book(false), &market(version, Timestamp::EPOCH), &calendars);
+                let market = market(version, Timestamp::EPOCH);
+                let events = readings.read(day, &book(false), &market, &calendars);
                 prop_assert_eq!(&events[0], &BreakerEvent::Day(day));
                 let expected = usize::from(last.replace(version) != Some(version));
                 prop_assert_eq!(events.len(), 1 + expected);

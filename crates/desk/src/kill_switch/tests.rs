@@ -263,8 +263,8 @@ fn a_trip_holds_at_once_and_its_record_follows() {
     let technical = breaker("technical", "account");
     let expected = "halt_wire cancel publish record";
     check_trace(&mut world, trip(technical, TradingState::Halted), expected);
-    let expected = "remove_file record record record open_wire publish release_breaker release_breaker \
-         answer_resume";
+    let expected = "remove_file record record record open_wire publish release_breaker \
+                    release_breaker answer_resume";
     check_trace(&mut world, resume(), expected);
 }
 

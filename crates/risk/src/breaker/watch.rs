@@ -117,7 +117,8 @@ mod tests {
         fn watchers_that_hear_what_concerns_them_trip_as_one_that_hears_everything(
             events in prop::collection::vec((event(), prop::option::of(0_usize..4)), 0..200),
         ) {
-            let limits = BreakerLimits { consecutive_views: 3, rejects_max: 4, ..Default::default() };
+            let limits =
+                BreakerLimits { consecutive_views: 3, rejects_max: 4, ..Default::default() };
             let mut whole = Breakers::new(limits.clone());
             let mut watchers = Watch::ALL.map(|watch| (watch, Watcher::new(watch, limits.clone())));
             for (step, (event, release)) in events.into_iter().enumerate() {
