@@ -10,7 +10,8 @@ use crate::journal::JournalPort;
 use crate::kill_switch::KillSwitchMessage;
 use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
 use crate::runtime::role_ref::RoleRef;
-use ::risk::breaker::{BreakerEvent, BreakerLimits, Breakers, Trip};
+use ::risk::breaker::watch::{Watch, Watcher};
+use ::risk::breaker::{BreakerEvent, BreakerLimits, Trip};
 use desk::record::Latch;
 use market::time::ProcessTime;
 use std::collections::VecDeque;
@@ -21,59 +22,11 @@ const UNTAKEN_MAX: usize = 256;
 /// Between two tries to hand a trip over.
 const RETRY: Duration = Duration::from_millis(100);
 
-/// Which breakers a role watches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Watch {
-    /// The day's loss.
-    Loss,
-    /// Volatility, and exposure that stays outside its limits.
-    Regime,
-    /// Rejections, restarts, stale data.
-    Technical,
-}
-
-impl Watch {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Loss, Self::Regime, Self::Technical];
-
-    /// The role's path.
-    #[must_use]
-    pub const fn path(self) -> &'static str {
-        match self {
-            Self::Loss => "breaker/loss",
-            Self::Regime => "breaker/regime",
-            Self::Technical => "breaker/technical",
-        }
-    }
-
-    fn owns(self, breaker: &str) -> bool {
-        match self {
-            Self::Loss => breaker == "loss",
-            Self::Regime => breaker == "regime" || breaker == "exposure",
-            Self::Technical => breaker == "technical",
-        }
-    }
-
-    /// Whether an event concerns it.
-    #[must_use]
-    pub const fn hears(self, event: &BreakerEvent) -> bool {
-        match (self, event) {
-            (Self::Loss, BreakerEvent::Day(_) | BreakerEvent::NewDay)
-            | (Self::Regime | Self::Technical, BreakerEvent::View { .. })
-            | (Self::Technical, BreakerEvent::Rejected | BreakerEvent::Restarted) => true,
-            (
-                Self::Loss,
-                BreakerEvent::View { .. } | BreakerEvent::Rejected | BreakerEvent::Restarted,
-            )
-            | (
-                Self::Regime,
-                BreakerEvent::Day(_)
-                | BreakerEvent::NewDay
-                | BreakerEvent::Rejected
-                | BreakerEvent::Restarted,
-            )
-            | (Self::Technical, BreakerEvent::Day(_) | BreakerEvent::NewDay) => false,
-        }
+/// Tells those breakers whom it concerns. One that is down now hears the next figures; what it
+/// counted is gone with it anyway.
+pub fn tell(breakers: &[(Watch, RoleRef<BreakerMessage>)], event: &BreakerEvent) {
+    for (_, breaker) in breakers.iter().filter(|(watch, _)| watch.hears(event)) {
+        breaker.send_or_drop(BreakerMessage::Event(event.clone()));
     }
 }
 
@@ -127,7 +80,7 @@ impl RoleMessage for BreakerMessage {
 /// The role.
 pub struct BreakerRole {
     spec: BreakerSpec,
-    machine: Breakers,
+    machine: Watcher,
     untaken: VecDeque<Trip>,
     retry: Option<ProcessTime>,
 }
@@ -135,15 +88,13 @@ pub struct BreakerRole {
 impl BreakerRole {
     /// Restores what is latched.
     pub fn start(spec: &BreakerSpec, cx: &mut Context<BreakerMessage>) -> Result<Self, RoleError> {
-        let mut machine = Breakers::new(spec.limits.clone());
+        let mut machine = Watcher::new(spec.watch, spec.limits.clone());
         let latched: Vec<Latch> = spec
             .keeper
             .now(&spec.journal, |books| books.latches.tripped.keys().cloned().collect())
             .map_err(RoleError::failed)?;
         for latch in latched {
-            if let Latch::Breaker { name, scope } = latch
-                && spec.watch.owns(&name)
-            {
+            if let Latch::Breaker { name, scope } = latch {
                 machine.restore(&name, &scope);
             }
         }
@@ -178,18 +129,14 @@ impl Role for BreakerRole {
     ) -> Result<(), RoleError> {
         match message {
             BreakerMessage::Event(event) => {
-                let trips = self.machine.on(&event, cx.now());
-                let own = trips.into_iter().filter(|trip| self.spec.watch.owns(trip.name));
-                self.untaken.extend(own);
+                self.untaken.extend(self.machine.on(&event, cx.now()));
                 if self.untaken.len() > UNTAKEN_MAX {
                     return Err(RoleError::failed("the kill switch takes no trips"));
                 }
                 self.hand_over(cx);
             }
             BreakerMessage::Released { name, scope } => {
-                if self.spec.watch.owns(&name) {
-                    self.machine.release(&name, &scope, cx.now());
-                }
+                self.machine.release(&name, &scope, cx.now());
             }
         }
         Ok(())

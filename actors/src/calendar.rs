@@ -3,11 +3,12 @@
 //! *Restart:* tells the present day again, which changes nothing where it is known.
 //! *Loses:* nothing.
 
-use crate::breaker::{BreakerMessage, Watch};
+use crate::breaker::{self, BreakerMessage};
 use crate::desk::DeskMessage;
 use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
 use crate::runtime::role_ref::RoleRef;
 use ::risk::breaker::BreakerEvent;
+use ::risk::breaker::watch::Watch;
 use market::calendar::Calendar;
 use market::time::{Date, ProcessTime, Timestamp};
 use std::collections::BTreeMap;
@@ -75,11 +76,9 @@ impl CalendarRole {
             return;
         }
         let first = self.told.replace(day).is_none();
-        for (watch, breaker) in &self.spec.breakers {
-            if !first && watch.hears(&BreakerEvent::NewDay) {
-                // One that is down begins a day of its own when it starts.
-                breaker.send_or_drop(BreakerMessage::Event(BreakerEvent::NewDay));
-            }
+        // The first look is no new day: the breakers begin with the day of their start.
+        if !first {
+            breaker::tell(&self.spec.breakers, &BreakerEvent::NewDay);
         }
     }
 }

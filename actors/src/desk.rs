@@ -8,7 +8,8 @@
 
 use crate::auditor::Audit;
 use crate::book_keeper::BookKeeper;
-use crate::breaker::{BreakerMessage, Watch};
+use crate::breaker::{self, BreakerMessage};
+use crate::caretaker::CaretakerMessage;
 use crate::journal::{JournalPort, Recovering, writer_tag};
 use crate::order_steps::announce;
 use crate::reconciler::ReconcilerMessage;
@@ -21,6 +22,7 @@ use crate::session::{LinkStatus, SendOutcome, SessionMessage};
 use crate::strategy::StrategyMessage;
 use crate::views::Views;
 use ::risk::breaker::BreakerEvent;
+use ::risk::breaker::watch::Watch;
 use arc_swap::ArcSwap;
 use broker::link::LinkState;
 use broker::wire_fence::WireFence;
@@ -87,6 +89,8 @@ pub struct DeskSpec {
     pub risk: RoleRef<RiskMessage>,
     /// Where answers go.
     pub strategies: BTreeMap<StrategyId, RoleRef<StrategyMessage>>,
+    /// Where answers go while their strategy is down: it may be in quarantine.
+    pub caretaker: RoleRef<CaretakerMessage>,
     /// Told of the broker's rejections.
     pub breakers: Vec<(Watch, RoleRef<BreakerMessage>)>,
     /// Told, at quiet points, that live and fold are one.
@@ -249,6 +253,7 @@ impl DeskRole {
             // One that is down attaches by itself when it starts.
             let _ = strategy.send(StrategyMessage::DeskStarted);
         }
+        let _ = self.spec.caretaker.send(CaretakerMessage::DeskStarted);
         let _ = self.spec.reconciler.send(ReconcilerMessage::DeskStarted);
         for message in early {
             self.take(message, cx)?;
@@ -350,11 +355,7 @@ impl DeskRole {
                     }
                 }
                 Record::Ended { end: EndState::Rejected, .. } => {
-                    for (watch, breaker) in &self.spec.breakers {
-                        if watch.hears(&BreakerEvent::Rejected) {
-                            breaker.send_or_drop(BreakerMessage::Event(BreakerEvent::Rejected));
-                        }
-                    }
+                    breaker::tell(&self.spec.breakers, &BreakerEvent::Rejected);
                 }
                 Record::Acknowledged { order_id, .. } => {
                     if let Some(key) = self.key_of(*order_id) {
@@ -444,9 +445,13 @@ impl DeskRole {
             } => Some(key.clone()),
             _ => None,
         };
-        if let Some(role) = self.spec.strategies.get(strategy) {
-            // One that is down is told everything when it attaches.
-            let _ = role.send(StrategyMessage::Desk(Box::new(answer)));
+        if let Some(role) = self.spec.strategies.get(strategy)
+            && let Err(refused) = role.send(StrategyMessage::Desk(Box::new(answer)))
+            && let StrategyMessage::Desk(answer) = refused.into_message()
+        {
+            // Whoever is down is told everything when it attaches.
+            let strategy = strategy.clone();
+            let _ = self.spec.caretaker.send(CaretakerMessage::Desk { strategy, answer });
         }
         came_to_nothing.map_or(Ok(()), |key| announce(cx, ProtocolStep::Settled, &key))
     }

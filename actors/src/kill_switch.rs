@@ -1,38 +1,34 @@
-//! The kill switch's role: owns every latch, and with them the trading states.
-//!
-//! A halt raises the wire fence first, inside which no write can be under way, writes the halt
-//! file, and is acknowledged; its record, the states and the cancels follow. Only a person's resume
-//! ends it.
+//! The kill switch's role: the shell around the machine that owns every latch, and with them the
+//! trading states (`crates/desk/src/kill_switch.rs`).
 //!
 //! *Restart:* latches from the journal and the halt file; what can't be read counts as tripped.
 //! Until they are known the trading states stay as they were, which at a process's start is halted.
 //! *Loses:* a trip that was queued; its breaker says it again.
 
 use crate::book_keeper::BookKeeper;
-use crate::breaker::{BreakerMessage, Watch};
+use crate::breaker::BreakerMessage;
+use crate::caretaker::CaretakerMessage;
 use crate::desk::DeskMessage;
 use crate::journal::{JournalPort, Recovering, writer_tag};
+use crate::record_metrics;
 use crate::runtime::metrics;
 use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
 use crate::runtime::role_ref::RoleRef;
 use crate::strategy::StrategyMessage;
+use ::desk::kill_switch::{
+    Asker, CancelScope, KillSwitch, KillSwitchEffect, KillSwitchEvent, WireSeen, Witnesses,
+};
+use ::risk::breaker::watch::Watch;
 use arc_swap::ArcSwap;
 use broker::wire_fence::WireFence;
-use desk::fold::Latches;
-use desk::record::{Latch, Record};
+use desk::record::Latch;
 use market::time::ProcessTime;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 use store::WriterTag;
 use tokio::sync::oneshot;
 use trading::id::StrategyId;
 use trading::trading_state::{HaltEpoch, TradingState, TradingStates};
-
-/// Messages kept while the fold isn't durable yet; beyond it the role gives up.
-const EARLY_MAX: usize = 256;
-/// A halt whose cancels the desk couldn't take is told again.
-const RETELL: Duration = Duration::from_millis(100);
 
 /// The file that makes a halt survive everything.
 pub trait HaltFile: Send + Sync {
@@ -63,6 +59,8 @@ pub struct KillSwitchSpec {
     pub breakers: Vec<(Watch, RoleRef<BreakerMessage>)>,
     /// Told of states.
     pub strategies: BTreeMap<StrategyId, RoleRef<StrategyMessage>>,
+    /// Told of states.
+    pub caretaker: RoleRef<CaretakerMessage>,
     /// A torn journal starts halted until a reconciliation is complete: the reason, if so.
     pub start_halted: Option<String>,
 }
@@ -118,17 +116,16 @@ impl RoleMessage for KillSwitchMessage {
     }
 }
 
-enum Stage {
-    Recovering { recovering: Recovering, early: VecDeque<KillSwitchMessage> },
-    Running(Latches),
-}
-
 /// The role.
 pub struct KillSwitchRole {
     spec: KillSwitchSpec,
     tag: WriterTag,
-    stage: Stage,
-    untold: Option<(String, ProcessTime)>,
+    /// Until the journal is durable up to the fence.
+    recovering: Option<Recovering>,
+    machine: KillSwitch,
+    asked: u64,
+    halts: BTreeMap<Asker, oneshot::Sender<Result<HaltAcknowledged, String>>>,
+    resumes: BTreeMap<Asker, oneshot::Sender<Result<(), String>>>,
 }
 
 impl KillSwitchRole {
@@ -138,208 +135,132 @@ impl KillSwitchRole {
         cx: &mut Context<KillSwitchMessage>,
     ) -> Result<Self, RoleError> {
         metrics::HALTS.counter(&[]).increment(0);
-        let tag = writer_tag("kill_switch", cx.generation())?;
-        let recovering = Recovering::new(cx.now().process);
-        let stage = Stage::Recovering { recovering, early: VecDeque::new() };
-        let mut role = Self { spec: spec.clone(), tag, stage, untold: None };
+        let mut role = Self {
+            spec: spec.clone(),
+            tag: writer_tag("kill_switch", cx.generation())?,
+            recovering: Some(Recovering::new(cx.now().process)),
+            machine: KillSwitch::new(),
+            asked: 0,
+            halts: BTreeMap::new(),
+            resumes: BTreeMap::new(),
+        };
         role.try_recover(cx)?;
         Ok(role)
     }
 
     fn try_recover(&mut self, cx: &mut Context<KillSwitchMessage>) -> Result<(), RoleError> {
-        let Stage::Recovering { recovering, early } = &mut self.stage else { return Ok(()) };
-        let now = cx.now().process;
-        let polled = recovering.poll(&self.spec.journal, &self.tag, now);
+        let Some(recovering) = &mut self.recovering else { return Ok(()) };
+        let polled = recovering.poll(&self.spec.journal, &self.tag, cx.now().process);
         let Some(fence) = polled.map_err(RoleError::failed)? else { return Ok(()) };
         let latches =
             self.spec.keeper.at(fence, |books| books.latches.clone()).map_err(RoleError::failed)?;
-        let early = std::mem::take(early);
-        self.stage = Stage::Running(latches);
-        // Three witnesses of a halt: the journal, the file, the fence. One is enough.
-        let from_file = match self.spec.file.read() {
-            Ok(reason) => reason,
-            Err(why) => Some(format!("the halt file can't be read: {why}")),
-        };
-        let latched = self.latches().tripped.get(&Latch::Halt).map(|halt| halt.reason.clone());
-        let reason = latched
-            .clone()
-            .or(from_file)
-            .or_else(|| self.spec.fence.halted())
-            .or_else(|| self.spec.start_halted.clone());
-        if let Some(reason) = reason {
-            if self.spec.fence.halted().is_none() {
+        self.recovering = None;
+        let start_halted = self.spec.start_halted.clone();
+        let witnesses = Witnesses { latches, file: self.spec.file.read(), start_halted };
+        self.run(KillSwitchEvent::Recovered(Box::new(witnesses)), cx)
+    }
+
+    /// Hands an event in, carries the effects out in order, and hands their answers in.
+    fn run(
+        &mut self,
+        event: KillSwitchEvent,
+        cx: &mut Context<KillSwitchMessage>,
+    ) -> Result<(), RoleError> {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let halted = self.spec.fence.halted();
+            let wire = WireSeen { halt_epoch: self.spec.fence.halt_epoch(), halted };
+            for effect in self.machine.on(event, &wire, cx.now().process) {
+                events.extend(self.carry_out(effect, cx)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn carry_out(
+        &mut self,
+        effect: KillSwitchEffect,
+        cx: &mut Context<KillSwitchMessage>,
+    ) -> Result<Option<KillSwitchEvent>, RoleError> {
+        let answer = match effect {
+            KillSwitchEffect::HaltWire { reason } => {
                 self.spec.fence.halt(&reason);
+                Some(KillSwitchEvent::WireHalted)
             }
-            if latched.is_none() {
-                self.trip(Latch::Halt, TradingState::Halted, reason.clone(), cx)?;
+            KillSwitchEffect::OpenWire { seen } => {
+                self.spec.fence.resume(seen);
+                Some(KillSwitchEvent::WireOpened)
             }
-            self.tell_desk(reason, cx);
-        }
-        self.publish();
-        cx.ready();
-        for message in early {
-            self.take(message, cx)?;
-        }
-        Ok(())
-    }
-
-    fn latches(&self) -> Latches {
-        match &self.stage {
-            Stage::Running(latches) => latches.clone(),
-            Stage::Recovering { .. } => Latches::default(),
-        }
-    }
-
-    fn take(
-        &mut self,
-        message: KillSwitchMessage,
-        cx: &mut Context<KillSwitchMessage>,
-    ) -> Result<(), RoleError> {
-        match message {
-            KillSwitchMessage::Halt { reason, reply } => {
-                let epoch = self.spec.fence.halt(&reason);
-                let written = self.spec.file.write(&reason);
-                if let Some(reply) = reply {
-                    // Whoever asked may have gone; the halt stands.
-                    let _ = reply.send(written.map(|()| HaltAcknowledged { halt_epoch: epoch }));
-                }
-                self.latch_halt(reason, cx)
+            KillSwitchEffect::WriteFile { reason } => {
+                Some(KillSwitchEvent::FileWritten(self.spec.file.write(&reason)))
             }
-            KillSwitchMessage::Fenced { reason } => self.latch_halt(reason, cx),
-            KillSwitchMessage::Resume { by, reply } => {
-                let resumed = self.resume(&by, cx)?;
-                let _ = reply.send(resumed);
-                Ok(())
+            KillSwitchEffect::RemoveFile => {
+                Some(KillSwitchEvent::FileRemoved(self.spec.file.remove()))
             }
-            KillSwitchMessage::Trip { latch, state, reason } => {
-                if state == TradingState::Halted {
-                    self.spec.fence.halt(&reason);
-                    self.tell_desk(reason.clone(), cx);
-                }
-                if let Latch::Quarantine(strategy) = &latch {
-                    let (strategy, reason) = (strategy.clone(), reason.clone());
-                    let _ = self.spec.desk.send(DeskMessage::CancelStrategy { strategy, reason });
-                }
-                self.trip(latch, state, reason, cx)?;
-                self.publish();
-                Ok(())
+            KillSwitchEffect::Record(record) => {
+                tracing::warn!(?record, "latch");
+                let (now, records) = (cx.now().market, std::slice::from_ref(&*record));
+                self.spec.journal.append(&self.tag, now, records).map_err(RoleError::failed)?;
+                record_metrics::count(&record);
+                None
             }
-        }
-    }
-
-    fn latch_halt(
-        &mut self,
-        reason: String,
-        cx: &mut Context<KillSwitchMessage>,
-    ) -> Result<(), RoleError> {
-        self.tell_desk(reason.clone(), cx);
-        self.trip(Latch::Halt, TradingState::Halted, reason, cx)?;
-        self.publish();
-        Ok(())
-    }
-
-    fn resume(
-        &mut self,
-        by: &str,
-        cx: &mut Context<KillSwitchMessage>,
-    ) -> Result<Result<(), String>, RoleError> {
-        if let Err(why) = self.spec.file.remove() {
-            return Ok(Err(why));
-        }
-        self.spec.fence.resume();
-        self.untold = None;
-        let tripped: Vec<Latch> = self.latches().tripped.into_keys().collect();
-        for latch in &tripped {
-            self.release(latch, by, cx)?;
-            if let Latch::Breaker { name, scope } = latch {
+            KillSwitchEffect::Publish(states) => {
+                self.publish(states);
+                None
+            }
+            KillSwitchEffect::Cancel { scope, reason } => {
+                let message = match scope.clone() {
+                    CancelScope::All => DeskMessage::Halt { reason },
+                    CancelScope::Strategy(strategy) => {
+                        DeskMessage::CancelStrategy { strategy, reason }
+                    }
+                };
+                let taken = self.spec.desk.send(message).is_ok();
+                Some(KillSwitchEvent::DeskTold { scope, taken })
+            }
+            KillSwitchEffect::ReleaseBreaker { name, scope } => {
                 for (_, breaker) in &self.spec.breakers {
                     let (name, scope) = (name.clone(), scope.clone());
                     // One that is down restores itself from the journal, where it is released.
                     let _ = breaker.send(BreakerMessage::Released { name, scope });
                 }
+                None
             }
-        }
-        self.publish();
-        Ok(Ok(()))
+            KillSwitchEffect::AnswerHalt { asker, answer } => {
+                if let Some(reply) = self.halts.remove(&asker) {
+                    // Whoever asked may have gone; the halt stands.
+                    let _ = reply.send(answer.map(|halt_epoch| HaltAcknowledged { halt_epoch }));
+                }
+                None
+            }
+            KillSwitchEffect::AnswerResume { asker, answer } => {
+                if let Some(reply) = self.resumes.remove(&asker) {
+                    let _ = reply.send(answer);
+                }
+                None
+            }
+            KillSwitchEffect::Ready => {
+                cx.ready();
+                None
+            }
+            KillSwitchEffect::GiveUp(why) => return Err(RoleError::failed(why)),
+        };
+        Ok(answer)
     }
 
-    fn trip(
-        &mut self,
-        latch: Latch,
-        state: TradingState,
-        reason: String,
-        cx: &mut Context<KillSwitchMessage>,
-    ) -> Result<(), RoleError> {
-        if self.latches().tripped.contains_key(&latch) {
-            return Ok(());
-        }
-        tracing::warn!(?latch, reason, "latched");
-        if state == TradingState::Halted {
-            metrics::HALTS.counter(&[]).increment(1);
-        }
-        let halt_epoch = self.spec.fence.halt_epoch();
-        self.record(Record::Tripped { latch, state, reason, halt_epoch }, cx)
-    }
-
-    fn release(
-        &mut self,
-        latch: &Latch,
-        by: &str,
-        cx: &mut Context<KillSwitchMessage>,
-    ) -> Result<(), RoleError> {
-        if !self.latches().tripped.contains_key(latch) {
-            return Ok(());
-        }
-        let halt_epoch = self.spec.fence.halt_epoch();
-        let (latch, by) = (latch.clone(), by.to_owned());
-        self.record(Record::Released { latch, by, halt_epoch }, cx)
-    }
-
-    fn record(
-        &mut self,
-        record: Record,
-        cx: &mut Context<KillSwitchMessage>,
-    ) -> Result<(), RoleError> {
-        // A trip holds at once; a release only behind its record, so that no approval precedes it.
-        let releases = matches!(record, Record::Released { .. });
-        if !releases {
-            self.apply(&record);
-        }
-        let now = cx.now().market;
-        let records = std::slice::from_ref(&record);
-        self.spec.journal.append(&self.tag, now, records).map_err(RoleError::failed)?;
-        if releases {
-            self.apply(&record);
-        }
-        Ok(())
-    }
-
-    fn apply(&mut self, record: &Record) {
-        if let Stage::Running(latches) = &mut self.stage {
-            latches.apply(record);
-        }
-        self.publish();
-    }
-
-    fn publish(&self) {
-        let mut states = self.latches().trading_states();
-        states.halt_epoch = self.spec.fence.halt_epoch();
-        if self.spec.fence.halted().is_some() {
-            states.account = TradingState::Halted;
-        }
+    fn publish(&self, states: TradingStates) {
         self.spec.states.store(Arc::new(states));
         for strategy in self.spec.strategies.values() {
             // One that is down reads the states when it attaches.
             let _ = strategy.send(StrategyMessage::States);
         }
+        // As above.
+        let _ = self.spec.caretaker.send(CaretakerMessage::States);
     }
 
-    fn tell_desk(&mut self, reason: String, cx: &Context<KillSwitchMessage>) {
-        let halt = DeskMessage::Halt { reason: reason.clone() };
-        self.untold = match self.spec.desk.send(halt) {
-            Ok(()) => None,
-            Err(_) => Some((reason, cx.now().process + RETELL)),
-        };
+    const fn asker(&mut self) -> Asker {
+        self.asked += 1;
+        Asker(self.asked)
     }
 }
 
@@ -351,45 +272,36 @@ impl Role for KillSwitchRole {
         message: KillSwitchMessage,
         cx: &mut Context<KillSwitchMessage>,
     ) -> Result<(), RoleError> {
-        if matches!(self.stage, Stage::Running(_)) {
-            return self.take(message, cx);
-        }
-        // A halt does not wait for a recovery: the fence and the file hold it.
-        let message = match message {
+        let event = match message {
             KillSwitchMessage::Halt { reason, reply } => {
-                let epoch = self.spec.fence.halt(&reason);
-                let written = self.spec.file.write(&reason);
-                if let Some(reply) = reply {
-                    let _ = reply.send(written.map(|()| HaltAcknowledged { halt_epoch: epoch }));
-                }
-                KillSwitchMessage::Fenced { reason }
+                let asker = reply.map(|reply| {
+                    let asker = self.asker();
+                    self.halts.insert(asker, reply);
+                    asker
+                });
+                KillSwitchEvent::Halt { reason, asker }
             }
-            other => other,
+            KillSwitchMessage::Fenced { reason } => KillSwitchEvent::Fenced { reason },
+            KillSwitchMessage::Resume { by, reply } => {
+                let asker = self.asker();
+                self.resumes.insert(asker, reply);
+                KillSwitchEvent::Resume { by, asker }
+            }
+            KillSwitchMessage::Trip { latch, state, reason } => {
+                KillSwitchEvent::Trip { latch, state, reason }
+            }
         };
-        if let Stage::Recovering { early, .. } = &mut self.stage {
-            if early.len() >= EARLY_MAX {
-                return Err(RoleError::failed("the journal does not become durable in time"));
-            }
-            early.push_back(message);
-        }
+        self.run(event, cx)?;
         self.try_recover(cx)
     }
 
     fn next_wake(&self) -> Option<(ProcessTime, &'static str)> {
-        match (&self.stage, &self.untold) {
-            (Stage::Recovering { recovering, .. }, _) => Some((recovering.next_look(), "recovery")),
-            (Stage::Running(_), Some((_, at))) => Some((*at, "tell the desk of the halt")),
-            (Stage::Running(_), None) => None,
-        }
+        let recovery = self.recovering.as_ref().map(|one| (one.next_look(), "recovery"));
+        recovery.into_iter().chain(self.machine.next_wake()).min_by_key(|(at, _)| *at)
     }
 
     fn on_wake(&mut self, cx: &mut Context<KillSwitchMessage>) -> Result<(), RoleError> {
-        if matches!(self.stage, Stage::Recovering { .. }) {
-            return self.try_recover(cx);
-        }
-        if let Some((reason, _)) = self.untold.take() {
-            self.tell_desk(reason, cx);
-        }
-        Ok(())
+        self.run(KillSwitchEvent::Wake, cx)?;
+        self.try_recover(cx)
     }
 }

@@ -6,10 +6,12 @@
 
 pub mod runtime;
 
+pub mod aftermath;
 pub mod auditor;
 pub mod book_keeper;
 pub mod breaker;
 pub mod calendar;
+pub mod caretaker;
 pub mod desk;
 pub mod feed;
 pub mod journal;

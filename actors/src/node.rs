@@ -13,6 +13,7 @@ pub use parts::{NodeParts, Product, StrategyPlan, Wiring};
 use crate::auditor::{AuditorMessage, AuditorRole, AuditorSpec};
 use crate::breaker::{BreakerRole, BreakerSpec};
 use crate::calendar::{CalendarMessage, CalendarRole, CalendarSpec};
+use crate::caretaker::{CaretakerRole, CaretakerSpec};
 use crate::desk::{DeskRole, DeskSpec};
 use crate::feed::{FeedRole, FeedSpec};
 use crate::journal::{JournalMessage, JournalRole, JournalSpec};
@@ -179,6 +180,7 @@ fn safety(wiring: &Wiring, parts: &NodeParts) -> SupervisorSpec {
         desk: parts.desk.clone(),
         breakers: parts.breakers.clone(),
         strategies: parts.strategies.clone(),
+        caretaker: parts.caretaker.clone(),
         start_halted: wiring.start_halted.clone(),
     };
     spec = spec.child(ChildSpec::role::<KillSwitchRole>(
@@ -244,6 +246,7 @@ fn trade(wiring: &Wiring, parts: &NodeParts) -> SupervisorSpec {
         reconciler: parts.reconciler.clone(),
         risk: parts.risk.clone(),
         strategies: parts.strategies.clone(),
+        caretaker: parts.caretaker.clone(),
         breakers: parts.breakers.clone(),
         audit: parts.audit.clone(),
         alarm: wiring.alarm.clone(),
@@ -349,7 +352,20 @@ fn strategies(wiring: &Wiring, parts: &NodeParts) -> SupervisorSpec {
         });
         spec = spec.child(child);
     }
-    spec
+    let caretaker = CaretakerSpec {
+        install: wiring.desk.install,
+        wards: wiring.strategies.iter().map(StrategyPlan::ward).collect(),
+        catalog: parts.catalog.clone(),
+        journal: parts.journal.clone(),
+        views: parts.views.clone(),
+        states: parts.states.clone(),
+        desk: parts.desk.clone(),
+    };
+    let policy = ChildPolicy::PERMANENT.within(within(10, 60), Beyond::Quarantine);
+    let child = ChildSpec::role::<CaretakerRole>(&parts.caretaker, policy, move |cx| {
+        CaretakerRole::start(&caretaker, cx)
+    });
+    spec.child(child)
 }
 
 fn ops(wiring: &Wiring, parts: &NodeParts, extra: Vec<ChildSpec>) -> SupervisorSpec {

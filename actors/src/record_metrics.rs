@@ -1,8 +1,10 @@
-//! Counts records as they are appended: orders, fills, intents, denials, reconciliations.
+//! Counts records as they are appended: orders, fills, intents, denials, halts,
+//! reconciliations.
 
 use crate::runtime::metrics;
 use desk::record::Record;
 use trading::report::EndState;
+use trading::trading_state::TradingState;
 
 /// Counts one record.
 pub fn count(record: &Record) {
@@ -31,6 +33,9 @@ pub fn count(record: &Record) {
             EndState::Inactive => "inactive",
         }),
         Record::Filled { .. } => metrics::FILLS.counter(&[]).increment(1),
+        Record::Tripped { state: TradingState::Halted, .. } => {
+            metrics::HALTS.counter(&[]).increment(1);
+        }
         Record::Reconciled { report } => {
             let outcome = match (report.complete, report.unresolved.is_empty()) {
                 (true, true) => "balanced",

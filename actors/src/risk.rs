@@ -4,22 +4,21 @@
 //! *Restart:* computed anew from the desk's published picture and the views.
 //! *Loses:* nothing.
 
-use crate::breaker::{BreakerMessage, Watch};
+use crate::breaker::{self, BreakerMessage};
 use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
 use crate::runtime::role_ref::RoleRef;
 use crate::views::Views;
-use ::risk::breaker::BreakerEvent;
+use ::risk::breaker::watch::Watch;
 use ::risk::limits::Limits;
+use ::risk::readings::Readings;
 use ::risk::risk_book::RiskBook;
 use arc_swap::ArcSwap;
 use desk::view::DeskView;
 use market::calendar::Calendar;
 use market::instrument::Catalog;
 use market::money::Money;
-use market::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What the risk book needs.
 #[derive(Clone)]
@@ -71,13 +70,13 @@ impl RoleMessage for RiskMessage {
 /// The role.
 pub struct RiskRole {
     spec: RiskSpec,
-    seen: BTreeMap<String, u64>,
+    readings: Readings,
 }
 
 impl RiskRole {
     /// Computes the first book.
     pub fn start(spec: &RiskSpec, cx: &mut Context<RiskMessage>) -> Result<Self, RoleError> {
-        let mut role = Self { spec: spec.clone(), seen: BTreeMap::new() };
+        let mut role = Self { spec: spec.clone(), readings: Readings::default() };
         role.recompute();
         cx.ready();
         Ok(role)
@@ -88,40 +87,11 @@ impl RiskRole {
         let markets = self.spec.views.markets();
         let book = RiskBook::of(&view.exposure, &catalog, &markets, &self.spec.limits);
         self.spec.margin_used.store(Arc::new(book.margin.unwrap_or(Money::ZERO)));
-        self.tell(&BreakerEvent::Day(view.day));
-        for (symbol, market) in &markets {
-            let seen = self.seen.entry(symbol.clone()).or_default();
-            if std::mem::replace(seen, market.version) == market.version {
-                continue;
-            }
-            let worst = book.symbols.get(symbol).and_then(|risk| risk.worst.as_ref());
-            let event = BreakerEvent::View {
-                symbol: symbol.clone(),
-                version: market.version,
-                realised_vol: market.regime.realised_vol,
-                fresh_share: self.in_session(symbol, market.time, market.regime.fresh_share),
-                exposure_outside: worst.is_some_and(|worst| worst.outside_limits),
-            };
-            self.tell(&event);
+        let events = self.readings.read(view.day, &book, &markets, &self.spec.calendars);
+        for event in events {
+            breaker::tell(&self.spec.breakers, &event);
         }
         self.spec.book.store(Arc::new(book));
-    }
-
-    /// Outside its session a product's quotes rest while its underlying may move on: their age says
-    /// nothing of the data. A view is of the moment before its time.
-    fn in_session(&self, symbol: &str, at: Timestamp, share: Option<f64>) -> Option<f64> {
-        let moment = at.minus(Duration::from_nanos(1));
-        let open = self.spec.calendars.get(symbol).is_some_and(|days| days.is_open(moment));
-        share.filter(|_| open)
-    }
-
-    fn tell(&self, event: &BreakerEvent) {
-        for (watch, breaker) in &self.spec.breakers {
-            if watch.hears(event) {
-                // The next figures say it again to a breaker that is down now.
-                breaker.send_or_drop(BreakerMessage::Event(event.clone()));
-            }
-        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! A strategy's role: hands its machine the market and the desk's answers, and its wishes to the
 //! desk.
 //!
+//! In quarantine it gives up and stays down until a resume; the caretaker has its seat at the desk.
+//!
 //! *Restart:* the durable part from the journal; it may wish again once the desk has told it its
 //! position and its live and Unknown intents. Effects are never replayed.
 //! *Loses:* wishes that were not recorded; the machine decides again from its position.
@@ -14,8 +16,8 @@ use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
 use crate::runtime::role_ref::RoleRef;
 use crate::views::Views;
 use arc_swap::ArcSwap;
-use desk::desk::{DeskAnswer, IntentOutcome};
-use desk::record::Record;
+use desk::desk::{DeskAnswer, IntentOutcome, LiveOrder};
+use desk::record::{Latch, Record};
 use market::instrument::Instrument;
 use market::time::{Now, ProcessTime};
 use std::collections::VecDeque;
@@ -142,12 +144,22 @@ impl StrategyRole {
             strategy: self.spec.id.clone(),
             next_seq: 1,
         };
-        let durable = self
+        let quarantine = Latch::Quarantine(self.spec.id.clone());
+        let (latched, durable) = self
             .spec
             .keeper
-            .at(fence, |books| books.strategies.get(&self.spec.id).map(|bytes| bytes.to_vec()))
+            .at(fence, |books| {
+                let latched = books.latches.tripped.get(&quarantine);
+                let durable = books.strategies.get(&self.spec.id).map(|bytes| bytes.to_vec());
+                (latched.map(|tripped| tripped.reason.clone()), durable)
+            })
             .map_err(RoleError::failed)?;
-        let machine = (self.spec.make)(keys, durable.as_deref()).map_err(RoleError::failed)?;
+        if let Some(reason) = latched {
+            // In quarantine nothing runs in this seat, whatever life of the process it is.
+            return Err(RoleError::GaveUp(reason));
+        }
+        // What it is made of stays as it is: no restart would help.
+        let machine = (self.spec.make)(keys, durable.as_deref()).map_err(RoleError::GaveUp)?;
         let early = std::mem::take(early);
         self.stage = Stage::Running { machine, attached: false, ask_again: cx.now().process };
         self.attach(cx);
@@ -216,15 +228,7 @@ impl StrategyRole {
                 if let Stage::Running { attached, .. } = &mut self.stage {
                     *attached = true;
                 }
-                let live = live
-                    .into_iter()
-                    .map(|order| LiveIntent {
-                        key: order.key,
-                        target: order.target,
-                        remaining: order.remaining,
-                        unknown: order.unknown,
-                    })
-                    .collect();
+                let live = live.into_iter().map(in_words_of_strategies).collect();
                 self.run(StrategyEvent::Attached { positions, live, next_seq }, cx)?;
                 cx.ready();
                 self.on_states(cx)?;
@@ -232,13 +236,7 @@ impl StrategyRole {
                 self.on_market(cx)
             }
             DeskAnswer::Outcome { key, outcome } => {
-                let outcome = match outcome {
-                    IntentOutcome::Accepted { order_id } => Outcome::Accepted { order_id },
-                    IntentOutcome::Satisfied => Outcome::Satisfied,
-                    IntentOutcome::Denied(denial) => Outcome::Denied(denial),
-                    IntentOutcome::Ended { end, filled } => Outcome::Ended { end, filled },
-                    IntentOutcome::Abandoned => Outcome::Abandoned,
-                };
+                let outcome = outcome_in_words_of_strategies(outcome);
                 self.run(StrategyEvent::Outcome { key, outcome }, cx)
             }
             DeskAnswer::Filled { fill } => self.run(StrategyEvent::Filled { fill: &fill }, cx),
@@ -259,7 +257,7 @@ impl StrategyRole {
             match effect {
                 StrategyEffect::Intent(intent) => self.wish(intent, cx)?,
                 StrategyEffect::Durable => self.save(cx)?,
-                StrategyEffect::Quarantine(reason) => return Err(RoleError::failed(reason)),
+                StrategyEffect::Quarantine(reason) => return Err(RoleError::GaveUp(reason)),
             }
         }
         Ok(())
@@ -282,6 +280,23 @@ impl StrategyRole {
         let now = cx.now().market;
         self.spec.journal.append(&self.tag, now, &[record]).map_err(RoleError::failed)?;
         Ok(())
+    }
+}
+
+/// What the desk says of a live order, as strategies are told it.
+pub(crate) fn in_words_of_strategies(order: LiveOrder) -> LiveIntent {
+    let LiveOrder { key, target, remaining, unknown } = order;
+    LiveIntent { key, target, remaining, unknown }
+}
+
+/// What the desk says of an intent, as strategies are told it.
+pub(crate) fn outcome_in_words_of_strategies(outcome: IntentOutcome) -> Outcome {
+    match outcome {
+        IntentOutcome::Accepted { order_id } => Outcome::Accepted { order_id },
+        IntentOutcome::Satisfied => Outcome::Satisfied,
+        IntentOutcome::Denied(denial) => Outcome::Denied(denial),
+        IntentOutcome::Ended { end, filled } => Outcome::Ended { end, filled },
+        IntentOutcome::Abandoned => Outcome::Abandoned,
     }
 }
 

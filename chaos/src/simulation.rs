@@ -234,7 +234,7 @@ pub fn run_directed(
     let disk = spec.medium.disk();
     audit.tell(move |auditor| auditor.on_finished(end.at));
     let folded = report.count(&disk, end.durable)?;
-    finish(&mut report, &spec, &venue, &audit, &tallies, &end.view, wall);
+    finish(&mut report, &venue, &audit, &tallies, &end.view, wall);
     if let Some(plan) = plan {
         let plan = plan.lock().unwrap_or_else(PoisonError::into_inner);
         report.kills = plan.kills().clone();
@@ -252,14 +252,12 @@ fn speed(spec: &SimulationSpec) -> u64 {
 
 fn finish(
     report: &mut DayReport,
-    spec: &SimulationSpec,
     venue: &SimulatedVenue,
     audit: &Audit,
     tallies: &Tallies,
     view: &DeskView,
     wall: Duration,
 ) {
-    let _ = spec;
     report.quotes = venue.quotes_total();
     report.wall_s = wall.as_secs_f64();
     report.quotes_per_s = report.quotes as f64 / report.wall_s.max(1e-9);
@@ -320,6 +318,7 @@ fn plan_spec(spec: &SimulationSpec, chaos: ChaosSpec) -> PlanSpec {
         "risk",
         "meters",
         "snapshots",
+        "caretaker",
     ]));
     roles.extend(products("feed"));
     roles.extend(products("pricing"));

@@ -26,3 +26,5 @@ mod kills;
 mod lifecycle;
 #[path = "scenarios/limits.rs"]
 mod limits;
+#[path = "scenarios/quarantine.rs"]
+mod quarantine;

@@ -1,20 +1,16 @@
 //! What the running node hears from its tree and its fault gates, and whom it tells.
 
 use super::{Ending, PartsCell};
-use actors::breaker::BreakerMessage;
+use actors::aftermath;
 use actors::kill_switch::KillSwitchMessage;
 use actors::node::NodeParts;
 use actors::runtime::clock::Clock;
 use actors::runtime::fault::FaultBoard;
-use actors::runtime::role_ref::RoleRef;
 use actors::runtime::tree::{Happening, Hooks, TreeEvent};
 use broker::wire_fence::WireFence;
-use desk::record::{Latch, Record};
-use risk::breaker::BreakerEvent;
+use desk::record::Record;
 use std::sync::{Arc, PoisonError};
 use tokio::sync::mpsc;
-use trading::id::StrategyId;
-use trading::trading_state::TradingState;
 
 pub(super) fn hooks(
     cell: &PartsCell,
@@ -28,31 +24,19 @@ pub(super) fn hooks(
     Hooks::default()
         .on_event(move |event: &TreeEvent| {
             let Some(parts) = parts(&cell) else { return };
-            let now = events.now().market;
             match &event.what {
                 Happening::Restarting { reason, .. } => {
                     tracing::warn!(role = %event.role, reason, "restarting");
-                    let role = event.role.clone();
-                    parts.audit.tell(move |auditor| auditor.on_restart(role.as_str(), now));
-                    for (watch, breaker) in &parts.breakers {
-                        if watch.hears(&BreakerEvent::Restarted) {
-                            breaker.send_or_drop(BreakerMessage::Event(BreakerEvent::Restarted));
-                        }
-                    }
                 }
                 Happening::Benched { reason, .. } => {
                     tracing::error!(role = %event.role, reason, "down until revived");
-                    let role = event.role.clone();
-                    parts.audit.tell(move |auditor| {
-                        auditor.on_exhausted(role.as_str(), true, now);
-                    });
-                    quarantine(&parts.kill_switch, event.role.as_str(), reason);
                 }
                 Happening::Unkillable | Happening::SeatTaken { .. } => {
                     tracing::error!(role = %event.role, what = ?event.what, "alarm");
                 }
                 _ => {}
             }
+            aftermath::follow(&parts, event, events.now().market);
         })
         .on_halt(move |reason: &str| {
             fence.halt(reason);
@@ -66,16 +50,6 @@ pub(super) fn hooks(
             // Received until the process ends.
             let _ = endings.send(Ending::Exhausted(reason.to_owned()));
         })
-}
-
-fn quarantine(kill_switch: &RoleRef<KillSwitchMessage>, role: &str, reason: &str) {
-    let id = role.strip_prefix("strategy/").and_then(|name| StrategyId::new(name).ok());
-    if let Some(id) = id {
-        let latch = Latch::Quarantine(id);
-        let (state, reason) = (TradingState::ReduceOnly, reason.to_owned());
-        // Parked while the kill switch restarts.
-        let _ = kill_switch.send(KillSwitchMessage::Trip { latch, state, reason });
-    }
 }
 
 /// Every injected fault is a record.

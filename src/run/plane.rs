@@ -6,9 +6,9 @@ use crate::control::{
     HaltAcknowledged, LimitView, OrderView, Pending, PositionView, ResultView, Resumed,
     SCHEMA_VERSION, SnapshotView, StatusView, TreeRow,
 };
+use actors::aftermath;
 use actors::kill_switch::KillSwitchMessage;
 use actors::node::{Node, NodeParts};
-use actors::runtime::board::Status;
 use actors::runtime::clock::Clock;
 use actors::runtime::fault::{ArmedRule, CERTAIN_PPM, Fault, FaultBoard, FaultError, Rule};
 use actors::runtime::role::RolePath;
@@ -309,13 +309,7 @@ impl ControlPlane for NodeControl {
                 .await
                 .map_err(|error| unanswered("the kill switch", error))?
                 .map_err(|what| ControlError::Failed { what })?;
-            // A quarantined role starts again; one that runs is left alone.
-            for row in self.node.tree.board().view() {
-                if row.status == Status::Quarantined {
-                    // Its supervisor is down only while everything restarts anyway.
-                    let _ = self.node.tree.revive(&row.role);
-                }
-            }
+            aftermath::revive(&self.node.tree, &self.parts().audit);
             // Durable before it is answered.
             let wanted = self.parts().journal.last_assigned();
             let deadline = self.clock.process() + PATIENCE;

@@ -1,5 +1,6 @@
 //! Takes new listings in while the node runs: catalog, lines, feeds, strategies and the auditor.
 
+use crate::caretaker::CaretakerMessage;
 use crate::feed::FeedMessage;
 use crate::node::NodeParts;
 use crate::strategy::StrategyMessage;
@@ -50,6 +51,8 @@ impl Listing {
                 // One that is down reads the catalog when it starts.
                 let _ = strategy.send(StrategyMessage::Listed(Arc::clone(&own)));
             }
+            // As above.
+            let _ = self.parts.caretaker.send(CaretakerMessage::Listed(own));
         }
     }
 }

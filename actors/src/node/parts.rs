@@ -3,7 +3,8 @@
 
 use crate::auditor::Audit;
 use crate::book_keeper::BookKeeper;
-use crate::breaker::{BreakerMessage, Watch};
+use crate::breaker::BreakerMessage;
+use crate::caretaker::CaretakerMessage;
 use crate::desk::DeskMessage;
 use crate::feed::FeedMessage;
 use crate::journal::{JournalPort, WriterMode};
@@ -23,6 +24,7 @@ use crate::snapshots::{OpenSnapshots, SnapshotsMessage};
 use crate::strategy::{StrategyFactory, StrategyMessage};
 use crate::views::Views;
 use ::risk::breaker::BreakerLimits;
+use ::risk::breaker::watch::Watch;
 use ::risk::limits::Limits;
 use ::risk::risk_book::RiskBook;
 use ::strategy::builtin;
@@ -84,6 +86,12 @@ pub struct StrategyPlan {
 }
 
 impl StrategyPlan {
+    /// What the caretaker must know to look after it.
+    #[must_use]
+    pub fn ward(&self) -> (StrategyId, Arc<Tome>) {
+        (self.id.clone(), Arc::clone(&self.tome))
+    }
+
     /// How its machine is made, from the catalog of the moment.
     #[must_use]
     pub fn make(&self, catalog: Arc<ArcSwap<Catalog>>) -> StrategyFactory {
@@ -216,6 +224,8 @@ pub struct NodeParts {
     pub products: BTreeMap<String, ProductParts>,
     /// The strategies.
     pub strategies: BTreeMap<StrategyId, RoleRef<StrategyMessage>>,
+    /// Who looks after what quarantined strategies hold.
+    pub caretaker: RoleRef<CaretakerMessage>,
 }
 
 impl NodeParts {
@@ -233,7 +243,8 @@ impl NodeParts {
             ..TradingStates::default()
         };
         let down = LinkStatus { state: LinkState::Down, generation: 0 };
-        let breaker = |watch: Watch| (watch, RoleRef::new(watch.path(), ANSWER_QUEUE));
+        let breaker =
+            |watch: Watch| (watch, RoleRef::new(format!("breaker/{}", watch.name()), ANSWER_QUEUE));
         let mut parts = Self {
             keeper: wiring.keeper.clone(),
             fence: Arc::clone(&wiring.fence),
@@ -255,6 +266,7 @@ impl NodeParts {
             snapshots: RoleRef::new("snapshots", WAKE_QUEUE),
             products: BTreeMap::new(),
             strategies: strategies.collect(),
+            caretaker: RoleRef::new("caretaker", ANSWER_QUEUE),
             journal,
         };
         for product in &wiring.products {
@@ -289,6 +301,7 @@ impl NodeParts {
         for plan in wiring.strategies.iter().filter(|plan| plan.layers.symbol == *symbol) {
             listeners.push(wake(&self.strategies[&plan.id], || StrategyMessage::Market));
         }
+        listeners.push(self.wake_caretaker());
         ProductParts {
             lines: Arc::new(lines),
             feed: RoleRef::new(format!("feed/{symbol}"), WAKE_QUEUE),
@@ -297,6 +310,16 @@ impl NodeParts {
             flaws: Arc::default(),
             book: Arc::default(),
         }
+    }
+
+    /// Views wake the caretaker only while somebody is in its care.
+    fn wake_caretaker(&self) -> ViewListener {
+        let (caretaker, states) = (self.caretaker.clone(), Arc::clone(&self.states));
+        Arc::new(move || {
+            if !states.load().strategies.is_empty() {
+                caretaker.send_or_drop(CaretakerMessage::Market);
+            }
+        })
     }
 
     pub(super) fn surroundings(&self, wiring: &Wiring) -> Arc<dyn Surroundings + Send + Sync> {

@@ -88,6 +88,10 @@ pub enum RoleError {
     /// The role can't go on: what failed, on what.
     #[error("{0}")]
     Failed(String),
+    /// The role can't go on and no restart would help: what lies beyond its intensity happens at
+    /// once.
+    #[error("{0}")]
+    GaveUp(String),
     /// A fault kills this role (or the node) at this very step: hand it up with `?`.
     #[error("killed at a protocol step")]
     Killed,

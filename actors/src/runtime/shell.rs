@@ -88,6 +88,7 @@ enum Outcome {
     Continue,
     Kill,
     Fail(String),
+    GiveUp(String),
 }
 
 /// Spawns the role on the present runtime.
@@ -214,6 +215,7 @@ impl<R: Role> Seated<R> {
         let made = match catch_unwind(AssertUnwindSafe(|| factory(cx))) {
             Ok(Ok(role)) => role,
             Ok(Err(RoleError::Killed)) => return Outcome::Kill,
+            Ok(Err(RoleError::GaveUp(reason))) => return Outcome::GiveUp(reason),
             Ok(Err(RoleError::Failed(reason))) => {
                 return Outcome::Fail(format!("start: {reason}"));
             }
@@ -267,6 +269,7 @@ impl<R: Role> Seated<R> {
         match handled {
             Ok(Ok(())) => {}
             Ok(Err(RoleError::Killed)) => return Outcome::Kill,
+            Ok(Err(RoleError::GaveUp(reason))) => return Outcome::GiveUp(reason),
             Ok(Err(RoleError::Failed(reason))) => return Outcome::Fail(reason),
             Err(payload) => return Outcome::Fail(panic_reason(payload.as_ref())),
         }
@@ -351,6 +354,10 @@ async fn conclude<M: ractor::Message>(
         Outcome::Kill => die(myself).await,
         Outcome::Fail(reason) => {
             life.note_exit(Exit::Abnormal(reason.clone()));
+            Err(reason.into())
+        }
+        Outcome::GiveUp(reason) => {
+            life.note_exit(Exit::GaveUp(reason.clone()));
             Err(reason.into())
         }
     }

@@ -408,7 +408,7 @@ impl Overseeing {
             }
             Event::Exited { child, generation, exit } if current(*child, *generation) => {
                 let (generation, exit) = (*generation, exit.clone());
-                if let Exit::Abnormal(reason) = &exit {
+                if let Exit::Abnormal(reason) | Exit::GaveUp(reason) = &exit {
                     self.brood.family.children[*child].row.set_reason(reason);
                 }
                 self.tell(*child, now, Happening::Exited { generation, exit });

@@ -209,7 +209,7 @@ impl Tree {
             row.set_status(super::board::Status::Stopped);
             let how = match life.take_exit() {
                 Exit::Normal => TreeEnd::Stopped,
-                Exit::Abnormal(reason) => {
+                Exit::Abnormal(reason) | Exit::GaveUp(reason) => {
                     exhausted(&format!("the root supervisor died: {reason}"));
                     TreeEnd::Died(reason)
                 }

@@ -3,9 +3,10 @@
 //!
 //! Not here: what the node is made of (actors), seeded schedules (plan), verdicts (audit).
 
+use actors::aftermath;
 use actors::auditor::Audit;
 use actors::kill_switch::{HaltAcknowledged, KillSwitchMessage};
-use actors::node::NodeParts;
+use actors::node::{Node, NodeParts};
 use actors::runtime::clock::Clock;
 use actors::runtime::fault::FaultBoard;
 use broker::simulated::SimulatedVenue;
@@ -24,7 +25,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 pub struct Stage {
     /// Which life, from 1.
     pub life: u32,
-    /// The node's addresses and published values.
+    /// The node.
+    pub node: Arc<Node>,
+    /// Its addresses and published values.
     pub parts: NodeParts,
     /// The fault gates.
     pub faults: FaultBoard,
@@ -96,9 +99,11 @@ impl Stage {
         let resume = KillSwitchMessage::Resume { by: by.to_owned(), reply };
         self.parts.kill_switch.send(resume).map_err(|refused| refused.to_string())?;
         match tokio::time::timeout(ANSWER_WITHIN, answer).await {
-            Ok(Ok(resumed)) => resumed,
-            Ok(Err(_)) => Err("the kill switch died before it answered".to_owned()),
-            Err(_) => Err("the resume was not answered in time".to_owned()),
+            Ok(Ok(resumed)) => resumed?,
+            Ok(Err(_)) => return Err("the kill switch died before it answered".to_owned()),
+            Err(_) => return Err("the resume was not answered in time".to_owned()),
         }
+        aftermath::revive(&self.node.tree, &self.audit);
+        Ok(())
     }
 }

@@ -6,6 +6,7 @@ use super::{Finished, SimulationError, SimulationSpec};
 use crate::disturbances::{Disturbance, Disturbances};
 use crate::medium::MemoryHaltFile;
 use crate::plan::{Plan, Target};
+use actors::aftermath;
 use actors::auditor::Audit;
 use actors::kill_switch::{HaltFile, KillSwitchMessage};
 use actors::node::{Listing, Node, NodeParts};
@@ -18,16 +19,16 @@ use actors::venue;
 use broker::link::LinkState;
 use broker::simulated::SimulatedVenue;
 use broker::wire_fence::WireFence;
-use desk::record::Latch;
 use market::quality::{Flaw, FlawCounts};
 use market::time::{Now, ProcessTime, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
-use trading::id::StrategyId;
-use trading::trading_state::TradingState;
 use valuation::book::BookCounts;
+
+/// The node's parts, once it is launched.
+type PartsCell = Arc<Mutex<Option<NodeParts>>>;
 
 /// Idle strikes and readiness are looked at this often, in process time.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -209,16 +210,16 @@ impl Life<'_> {
         let (alarm, fence) = (Arc::clone(&wiring.alarm), Arc::clone(&wiring.fence));
         let mut setup = Setup::new(clock.clone(), faults.clone());
         setup.seed = self.spec.seed;
-        let switch = Arc::new(Mutex::new(None));
-        setup.hooks = self.hooks(&clock, &exhausted, &switch, fence);
-        let node = Node::launch(wiring, setup).await?;
-        *switch.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(node.parts.kill_switch.clone());
+        let parts: PartsCell = Arc::default();
+        setup.hooks = self.hooks(&clock, &exhausted, &parts, fence);
+        let node = Arc::new(Node::launch(wiring, setup).await?);
+        *parts.lock().unwrap_or_else(PoisonError::into_inner) = Some(node.parts.clone());
         let listing = Listing::new(node.parts.clone(), alarm);
         self.venue.on_listed(Arc::new(move |instruments| listing.take(instruments)));
         let driven = venue::drive(Arc::clone(self.venue), clock.clone(), self.spec.end);
         let stage = Stage {
             life: self.number,
+            node: Arc::clone(&node),
             parts: node.parts.clone(),
             faults: faults.clone(),
             clock: clock.clone(),
@@ -243,7 +244,7 @@ impl Life<'_> {
                 biased;
                 () = crashed.notified() => false,
                 () = &mut directed => false,
-                () = self.settle(&node, &clock) => true,
+                () = self.settle(&clock) => true,
             };
             if settled {
                 return self.finish(&node, &clock, &exhausted).await;
@@ -321,35 +322,28 @@ impl Life<'_> {
         &self,
         clock: &Clock,
         exhausted: &Arc<Mutex<Option<String>>>,
-        switch: &Arc<Mutex<Option<actors::runtime::role_ref::RoleRef<KillSwitchMessage>>>>,
+        parts: &PartsCell,
         fence: Arc<WireFence>,
     ) -> Hooks {
-        let (audit, tallies, clock) = (self.audit.clone(), self.tallies.clone(), clock.clone());
-        let switch = Arc::clone(switch);
+        let (tallies, clock, parts) = (self.tallies.clone(), clock.clone(), Arc::clone(parts));
         let exhausted = Arc::clone(exhausted);
         let give_up = self.tallies.clone();
         let halt_file = self.halt_file.clone();
         Hooks::default()
             .on_event(move |event: &TreeEvent| {
-                let now = clock.now().market;
                 match &event.what {
-                    Happening::Restarting { .. } => {
-                        tallies.restarted();
-                        let role = event.role.clone();
-                        audit.tell(move |auditor| auditor.on_restart(role.as_str(), now));
-                    }
+                    Happening::Restarting { .. } => tallies.restarted(),
                     Happening::Benched { reason, .. } => {
                         tallies.alarm(&format!("{} is down: {reason}", event.role));
-                        let role = event.role.clone();
-                        audit.tell(move |auditor| {
-                            auditor.on_exhausted(role.as_str(), true, now);
-                        });
-                        quarantine(&switch, event.role.as_str(), reason);
                     }
                     Happening::Unkillable | Happening::SeatTaken { .. } => {
                         tallies.alarm(&format!("{}: {:?}", event.role, event.what));
                     }
                     _ => {}
+                }
+                let parts = parts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                if let Some(parts) = parts {
+                    aftermath::follow(&parts, event, clock.now().market);
                 }
             })
             .on_exhausted(move |reason: &str| {
@@ -362,7 +356,7 @@ impl Life<'_> {
     }
 
     /// The market is over: what is on its way arrives, day orders end, rounds agree.
-    async fn settle(&self, node: &Node, clock: &Clock) {
+    async fn settle(&self, clock: &Clock) {
         let until = clock.now().process + SETTLE;
         while clock.now().process < until {
             clock.sleep(LOOK_EVERY).await;
@@ -370,7 +364,6 @@ impl Life<'_> {
                 return;
             }
         }
-        let _ = node;
     }
 
     async fn finish(
@@ -436,23 +429,5 @@ impl Life<'_> {
             }
             _ => self.tallies.alarm("the halt drill was not acknowledged"),
         }
-    }
-}
-
-fn quarantine(
-    switch: &Mutex<Option<actors::runtime::role_ref::RoleRef<KillSwitchMessage>>>,
-    role: &str,
-    reason: &str,
-) {
-    let switch = switch.lock().unwrap_or_else(PoisonError::into_inner);
-    let id = role.strip_prefix("strategy/").and_then(|name| StrategyId::new(name).ok());
-    if let (Some(switch), Some(id)) = (&*switch, id) {
-        let trip = KillSwitchMessage::Trip {
-            latch: Latch::Quarantine(id),
-            state: TradingState::ReduceOnly,
-            reason: reason.to_owned(),
-        };
-        // Parked while the kill switch restarts.
-        let _ = switch.send(trip);
     }
 }

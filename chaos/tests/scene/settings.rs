@@ -12,7 +12,7 @@ use risk::breaker::BreakerLimits;
 use risk::limits::{Limits, PerSymbol};
 use serde_json::{Value, json};
 use std::time::Duration;
-use strategy::tome::Tome;
+use strategy::tome::{QuarantinePolicy, Tome};
 use trading::id::AccountId;
 
 /// The limits of the shipped `dev` environment.
@@ -123,6 +123,12 @@ pub fn orders() -> Value {
         "cross_percent": 100, "valid_seconds": 30,
         "backoff_first_seconds": 5, "backoff_max_seconds": 60,
     })
+}
+
+/// The same strategy with another quarantine policy.
+pub fn with_policy(mut tome: Tome, policy: QuarantinePolicy) -> Tome {
+    tome.quarantine_policy = policy;
+    tome
 }
 
 /// A scalper that buys three straddles once and hedges them; `changes` are parameters.

@@ -46,11 +46,15 @@ impl WireFence {
     }
 
     /// Ends a halt: raises the epoch again, so that nothing cleared before or during it passes.
-    pub fn resume(&self) -> HaltEpoch {
+    /// Answers whether it did: somebody who halted after `seen` wins.
+    pub fn resume(&self, seen: HaltEpoch) -> bool {
         let mut state = self.lock();
-        state.fence.halt_epoch = HaltEpoch(state.fence.halt_epoch.0 + 1);
+        if state.fence.halt_epoch != seen {
+            return false;
+        }
+        state.fence.halt_epoch = HaltEpoch(seen.0 + 1);
         state.halted = None;
-        state.fence.halt_epoch
+        true
     }
 
     /// Why it is halted, if it is.
@@ -103,7 +107,10 @@ mod tests {
         assert_eq!(writer, (HaltEpoch(3), HaltEpoch(4)));
         assert_eq!(fence.write(|seen| seen.halt_epoch), HaltEpoch(4));
         assert_eq!(fence.halted().as_deref(), Some("test"));
-        assert_eq!(fence.resume(), HaltEpoch(5));
+        assert!(!fence.resume(HaltEpoch(3)), "it was halted since");
+        assert_eq!(fence.halted().as_deref(), Some("test"));
+        assert!(fence.resume(HaltEpoch(4)));
+        assert_eq!(fence.halt_epoch(), HaltEpoch(5));
         assert_eq!(fence.halted(), None);
     }
 

@@ -1,13 +1,15 @@
 //! The order desk: the durable machine between intents and the broker. It nets intents, asks the
 //! gate, reserves exposure, follows every order through every state, resolves what is Unknown, and
-//! is a fold of its records, bit for bit. It owns `Record`, `fold` and `state_hash`; it writes no
-//! files, opens no sockets and sets no limits.
+//! is a fold of its records, bit for bit. Beside it the kill switch keeps the latches. It owns
+//! `Record`, `fold` and `state_hash`; it writes no files, opens no sockets and sets no limits.
 //!
 //! Reading order: [`order_state`] (the table), [`record`], [`state`] (what a record does), [`desk`]
-//! (what an event does), [`reconcile`] (asking the broker), [`fold`] (the whole node), [`view`].
+//! (what an event does), [`reconcile`] (asking the broker), [`kill_switch`] (halts and latches),
+//! [`fold`] (the whole node), [`view`].
 
 pub mod desk;
 pub mod fold;
+pub mod kill_switch;
 pub mod mutation;
 pub mod order_state;
 pub mod reconcile;

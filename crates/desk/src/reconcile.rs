@@ -54,8 +54,6 @@ pub enum ReconcileEvent {
     },
     /// A complete answer, within the link generation of the question.
     Answer(Box<Answer>),
-    /// A question failed.
-    Failed(Question),
     /// The broker reported something live.
     LiveReport,
     /// A deadline was reached.
@@ -160,12 +158,6 @@ impl Reconciler {
             }
             ReconcileEvent::Request { .. } => self.wanted = true,
             ReconcileEvent::Answer(answer) => self.on_answer(*answer, now, &mut effects),
-            ReconcileEvent::Failed(question) => {
-                let asked = self.asking.as_ref().map(|asking| Question::ALL[asking.question]);
-                if asked == Some(question) {
-                    self.give_up(&format!("{question:?} failed"), now, &mut effects);
-                }
-            }
             ReconcileEvent::LiveReport => {
                 if let Some(asking) = &mut self.asking {
                     asking.disturbed = true;

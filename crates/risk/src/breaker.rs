@@ -27,6 +27,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use trading::trading_state::TradingState;
 
+pub mod watch;
+
 /// The scope of breakers that guard the whole account.
 pub const ACCOUNT: &str = "account";
 

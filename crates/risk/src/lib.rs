@@ -16,6 +16,7 @@ pub mod limits;
 pub mod margin;
 pub mod mutation;
 mod order_rate;
+pub mod readings;
 mod reduction;
 pub mod risk_book;
 #[cfg(test)]

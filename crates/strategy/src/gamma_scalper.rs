@@ -8,11 +8,12 @@
 //! All comparisons are made on integers: prices in micro-units, deltas in millionths.
 
 use crate::builtin::BuildError;
+use crate::hedging::DeltaBand;
 use crate::seat::{Seat, SeatParameters, chains_within, fresh_quote, millionths};
 use crate::strategy::{KeySource, Strategy, StrategyEffect, StrategyEvent};
 use crate::tome::{GammaScalperParameters, Tome};
 use market::instrument::{Catalog, Combo, ConId, Instrument, Leg, OptionTerms, Right};
-use market::money::{MICROS, Price, Quantity};
+use market::money::{Price, Quantity};
 use market::time::{Now, Timestamp};
 use std::collections::BTreeMap;
 use trading::intent::{Intent, Purpose};
@@ -77,7 +78,12 @@ impl GammaScalper {
         }
         // Between the fills of a combo's legs there is a delta that the next leg takes away.
         if stays_uneven || !uneven {
-            self.hedge(&options, view, now, effects);
+            let band = DeltaBand {
+                units: Some(self.parameters.hedge_band_units),
+                hedge_max: Some(self.parameters.hedge_max),
+            };
+            let hedges = band.hedge(&mut self.seat, view, now);
+            effects.extend(hedges.into_iter().map(StrategyEffect::Intent));
         }
     }
 
@@ -144,65 +150,6 @@ impl GammaScalper {
         let (_, call, put) = nearest.filter(|(strike, ..)| self.is_near(*strike, spot))?;
         combo_of(call, put)
     }
-
-    /// Brings the net delta of each underlying back to zero where it has left the band.
-    fn hedge(
-        &mut self,
-        options: &[(ConId, Quantity)],
-        view: &MarketView,
-        now: Timestamp,
-        effects: &mut Vec<StrategyEffect>,
-    ) {
-        let mut deltas: BTreeMap<ConId, Option<i64>> =
-            self.seat.hedges().into_iter().map(|(id, _)| (id, Some(0))).collect();
-        for (id, quantity) in options {
-            let Some(instrument) = self.seat.product.get(*id) else { continue };
-            let Some(terms) = instrument.option() else { continue };
-            let greeks = view.line(*id).and_then(|line| line.greeks());
-            let units = quantity.0.saturating_mul(i64::from(instrument.multiplier.0));
-            let delta = greeks.and_then(|greeks| millionths(greeks.delta));
-            let delta = delta.and_then(|delta| delta.checked_mul(units));
-            let sum = deltas.entry(terms.underlying).or_insert(Some(0));
-            *sum = sum.zip(delta).and_then(|(sum, delta)| sum.checked_add(delta));
-        }
-        for (underlying, delta) in deltas {
-            // An unknown delta is not hedged by guessing.
-            let Some(delta) = delta else { continue };
-            let intent = self.hedge_one(underlying, delta, !options.is_empty(), view, now);
-            effects.extend(intent.map(StrategyEffect::Intent));
-        }
-    }
-
-    fn hedge_one(
-        &mut self,
-        underlying: ConId,
-        option_delta: i64,
-        holds_options: bool,
-        view: &MarketView,
-        now: Timestamp,
-    ) -> Option<Intent> {
-        let held = self.seat.position(underlying);
-        if !holds_options {
-            return self.seat.single(view, underlying, Quantity::ZERO, Purpose::Exit, now);
-        }
-        let multiplier = i64::from(self.seat.product.get(underlying)?.multiplier.0);
-        let unit = multiplier.checked_mul(MICROS)?;
-        let net = option_delta.checked_add(held.0.checked_mul(unit)?)?;
-        if net.abs() <= millionths(self.parameters.hedge_band_units)? {
-            return None;
-        }
-        let most = i64::from(self.parameters.hedge_max);
-        let wanted = -nearest_multiple(option_delta, unit);
-        let target = Quantity(wanted.clamp(-most, most));
-        self.seat.single(view, underlying, target, Purpose::Hedge, now)
-    }
-}
-
-/// `value / unit` to the nearest whole number, halves away from zero.
-const fn nearest_multiple(value: i64, unit: i64) -> i64 {
-    let whole = value / unit;
-    let rest = value % unit;
-    if rest.abs() >= unit - rest.abs() { whole + rest.signum() } else { whole }
 }
 
 fn mid(bid: Price, ask: Price) -> Price {

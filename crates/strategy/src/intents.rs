@@ -158,6 +158,11 @@ impl Intents {
         self.live.values().any(concerned)
     }
 
+    /// An intent of its own is under way, as far as it knows; Unknown ones may never end.
+    pub(crate) fn has_working(&self) -> bool {
+        self.live.values().any(|live| !live.unknown)
+    }
+
     /// An intent for the wish, unless something stands against it now.
     pub(crate) fn propose(&mut self, wish: Wish, now: Timestamp) -> Option<Intent> {
         let allowed = match self.state {

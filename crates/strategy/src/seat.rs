@@ -119,7 +119,7 @@ impl Seat {
 
     /// Gives the view back and adds what the shell must know.
     pub(crate) fn conclude(&mut self, view: Option<MarketView>, effects: &mut Vec<StrategyEffect>) {
-        self.view = self.view.take().or(view);
+        self.give_back(view);
         let stranger = self.positions.keys().find(|id| self.product.get(**id).is_none());
         if let Some(stranger) = stranger
             && !self.quarantined
@@ -133,6 +133,11 @@ impl Seat {
         if std::mem::take(&mut self.campaign.changed) {
             effects.insert(0, StrategyEffect::Durable);
         }
+    }
+
+    /// The view that was decided on is kept until a newer one comes.
+    pub(crate) fn give_back(&mut self, view: Option<MarketView>) {
+        self.view = self.view.take().or(view);
     }
 
     pub(crate) fn listed(&mut self, instrument: &Instrument) {

@@ -51,6 +51,12 @@ pub struct TradingStates {
 }
 
 impl TradingStates {
+    /// Strategies that are held to less than trading: those in quarantine, by id.
+    pub fn quarantined(&self) -> impl Iterator<Item = &StrategyId> {
+        let restricted = self.strategies.iter().filter(|(_, state)| **state > TradingState::Active);
+        restricted.map(|(strategy, _)| strategy)
+    }
+
     /// The strictest state that applies to a strategy in an underlying.
     #[must_use]
     pub fn applying_to(&self, symbol: &str, strategy: &StrategyId) -> TradingState {

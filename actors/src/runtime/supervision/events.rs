@@ -13,6 +13,8 @@ pub enum Exit {
     Normal,
     /// Error, panic, kill, failed start: the reason.
     Abnormal(String),
+    /// It can't go on and no restart would help: the reason.
+    GaveUp(String),
 }
 
 /// What a supervisor hears. `child` is the index in its specification.

@@ -54,6 +54,10 @@ impl Supervision {
     ) -> Option<String> {
         let child = &mut self.children[index];
         let (restarts, reason) = match (exit, child.policy.restart) {
+            (Exit::GaveUp(reason), _) => {
+                self.go_beyond(index, reason, actions);
+                return None;
+            }
             (Exit::Normal, Restart::Permanent) => (true, "stopped".to_owned()),
             (Exit::Normal, Restart::Transient | Restart::Temporary) => (false, String::new()),
             (Exit::Abnormal(reason), Restart::Permanent | Restart::Transient) => (true, reason),
@@ -71,19 +75,22 @@ impl Supervision {
         if !child.failures.exceeds(child.policy.intensity, now) {
             return Some(reason);
         }
-        match child.policy.beyond {
-            Beyond::Escalate => {
-                self.escalate(index, reason, actions);
-            }
+        self.go_beyond(index, reason, actions);
+        None
+    }
+
+    /// What happens to a child that isn't restarted any more.
+    fn go_beyond(&mut self, index: usize, reason: String, actions: &mut Vec<Action>) {
+        match self.children[index].policy.beyond {
+            Beyond::Escalate => self.escalate(index, reason, actions),
             beyond @ (Beyond::Quarantine | Beyond::Halt | Beyond::Drop) => {
-                child.state = State::Benched(beyond);
+                self.children[index].state = State::Benched(beyond);
                 if beyond == Beyond::Halt {
                     actions.push(Action::Halt { child: index, reason: reason.clone() });
                 }
                 actions.push(Action::Benched { child: index, beyond, reason });
             }
         }
-        None
     }
 
     fn restart(

@@ -256,6 +256,22 @@ fn a_child_beyond_its_own_intensity_is_benched_until_revived() {
 }
 
 #[test]
+fn a_child_that_gave_up_is_benched_at_once_and_runs_again_when_revived() {
+    let own = Intensity::new(5, Duration::from_secs(600));
+    let policy = ChildPolicy::PERMANENT.within(own, Beyond::Quarantine);
+    let mut world = World::new(plan(Strategy::OneForOne, 99, vec![policy; 2]));
+    world.deliver_all();
+    world.crash(0, Exit::GaveUp("it holds what it does not know".to_owned()));
+    world.pass(Duration::from_secs(100));
+    assert_eq!(world.machine.state(0), Some(&State::Benched(Beyond::Quarantine)));
+    assert_eq!(world.machine.generation(0), 1);
+    assert_eq!(world.count(|action| matches!(action, Action::Restarting { .. })), 0);
+    world.tell(Event::Revive { child: 0 });
+    world.deliver_all();
+    assert_eq!(world.running.len(), 2);
+}
+
+#[test]
 fn the_root_keeps_what_runs_when_it_is_exhausted() {
     let mut plan = plan(Strategy::RestForOne, 0, vec![ChildPolicy::PERMANENT; 2]);
     plan.is_root = true;
@@ -293,6 +309,7 @@ fn policies_decide_which_exits_restart() {
 enum Step {
     Crash(usize),
     Leave(usize),
+    GiveUp(usize),
     Stick(usize),
     Revive(usize),
     Deliver,
@@ -303,6 +320,7 @@ fn step() -> impl proptest::strategy::Strategy<Value = Step> {
     prop_oneof![
         3 => (0usize..5).prop_map(Step::Crash),
         1 => (0usize..5).prop_map(Step::Leave),
+        1 => (0usize..5).prop_map(Step::GiveUp),
         1 => (0usize..5).prop_map(Step::Stick),
         1 => (0usize..5).prop_map(Step::Revive),
         4 => Just(Step::Deliver),
@@ -350,6 +368,7 @@ proptest! {
             match step {
                 Step::Crash(child) => world.crash(child, failed()),
                 Step::Leave(child) => world.crash(child, Exit::Normal),
+                Step::GiveUp(child) => world.crash(child, Exit::GaveUp("no use".to_owned())),
                 Step::Stick(child) => {
                     if world.living.contains_key(&child)
                         && matches!(

@@ -4,7 +4,7 @@ use super::*;
 use market::time::Timestamp;
 use proptest::prelude::*;
 
-fn at(seconds: u64) -> Now {
+pub(super) fn at(seconds: u64) -> Now {
     Now {
         market: Timestamp::from_seconds(seconds as i64),
         process: ProcessTime::from_nanos(seconds * 1_000_000_000),
@@ -143,7 +143,7 @@ fn bounds_that_cannot_be_meant_are_refused() {
     assert!(never.validate().is_err());
 }
 
-fn event() -> impl Strategy<Value = BreakerEvent> {
+pub(super) fn event() -> impl Strategy<Value = BreakerEvent> {
     prop_oneof![
         (-9_000_i64..3_000).prop_map(|realised| day(realised, Some(0), 0)),
         Just(BreakerEvent::NewDay),
