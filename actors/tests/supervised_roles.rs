@@ -161,7 +161,8 @@ async fn the_queue_is_bounded_counted_and_reset_with_the_generation() {
 async fn parked_messages_reach_the_next_incarnation_in_order_and_within_the_bound() {
     let bench = Bench::new(1);
     let desk = RoleRef::with_parking("desk", 10, 2);
-    let slow = ChildPolicy { backoff: Backoff::PATIENT, ..ChildPolicy::PERMANENT };
+    let backoff = Backoff { min: Duration::from_millis(250), ..Backoff::PATIENT };
+    let slow = ChildPolicy { backoff, ..ChildPolicy::PERMANENT };
     let spec = sup("root", Strategy::OneForOne, 9);
     let tree = bench.launch(spec.child(bench.probe(&desk, slow))).await;
     desk.send(Say::Fail).unwrap();

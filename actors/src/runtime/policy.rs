@@ -121,9 +121,10 @@ impl Backoff {
         jitter_permille: 0,
         reset_after: Duration::from_secs(10),
     };
-    /// 250 ms doubling to 30 s with a quarter of jitter: for roles that wait for someone outside.
+    /// At once, then 1 ms doubling to 30 s with a quarter of jitter: for roles that need a file, a
+    /// port or someone outside.
     pub const PATIENT: Self = Self {
-        min: Duration::from_millis(250),
+        min: Duration::ZERO,
         max: Duration::from_secs(30),
         jitter_permille: 250,
         reset_after: Duration::from_secs(60),
@@ -196,9 +197,10 @@ mod tests {
         let waits: Vec<u64> =
             (1..7).map(|n| backoff.wait(n, &mut random).as_millis() as u64).collect();
         assert_eq!(waits, [0, 1, 2, 4, 5, 5]);
-        for streak in 1..100 {
+        assert_eq!(Backoff::PATIENT.wait(1, &mut random), Duration::ZERO);
+        for streak in 20..100 {
             let wait = Backoff::PATIENT.wait(streak, &mut random);
-            assert!(wait <= Duration::from_secs(30) && wait >= Duration::from_millis(187));
+            assert!(wait <= Duration::from_secs(30) && wait >= Duration::from_secs(22));
         }
     }
 

@@ -49,8 +49,8 @@ pub struct BreakerLimits {
     pub restarts_max: u32,
     /// Lowest share of fresh quotes, 0 to 1.
     pub fresh_share_min: f64,
-    /// Too small a share must last so long, seconds of process time: the gate denies orders on stale
-    /// data anyhow, and quotes may lag behind a jump.
+    /// Too small a share must last so long, seconds of process time: the gate denies orders on
+    /// stale data anyhow, and quotes may lag behind a jump.
     pub stale_s: u64,
     /// The window, seconds of process time.
     pub window_s: u64,

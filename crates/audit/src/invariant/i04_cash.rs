@@ -2,8 +2,9 @@
 //! broker is a named, aged item, never silent.
 //!
 //! The arithmetic is the auditor's own: whole micro-units in 128 bits, added up anew at each
-//! comparison that has something new to compare. Stocks and options move their value at the trade, futures only with variation
-//! events. A figure that needs the terms of an instrument that nobody told is not compared.
+//! comparison that has something new to compare. Stocks and options move their value at the trade,
+//! futures only with variation events. A figure that needs the terms of an instrument that nobody
+//! told is not compared.
 
 use super::{Books, Check};
 use crate::executions::signed;
