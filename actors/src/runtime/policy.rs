@@ -177,6 +177,13 @@ impl ChildPolicy {
         beyond: Beyond::Escalate,
     };
 
+    /// Its own bound ends in something other than an escalation, so that its failures are no
+    /// business of its supervisor's intensity.
+    #[must_use]
+    pub const fn contains_failures(&self) -> bool {
+        self.intensity.is_some() && !matches!(self.beyond, Beyond::Escalate)
+    }
+
     /// This policy with an intensity of the child's own.
     #[must_use]
     pub const fn within(mut self, intensity: Intensity, beyond: Beyond) -> Self {

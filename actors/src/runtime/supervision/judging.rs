@@ -29,14 +29,18 @@ impl Supervision {
         if failed.is_empty() || self.mode != Mode::Up || self.exhausted {
             return;
         }
+        let counts =
+            |(index, _): &(usize, String)| !self.children[*index].policy.contains_failures();
+        let counted = failed.iter().filter(|failed| counts(failed)).count();
         // Where all of a batch are restarted together, the batch is one failure.
-        let failures = if self.strategy == Strategy::OneForOne { failed.len() } else { 1 };
+        let failures = if self.strategy == Strategy::OneForOne { counted } else { counted.min(1) };
+        let first = failed.iter().position(counts);
         let mut exceeded = false;
         for _ in 0..failures {
             exceeded |= self.failures.exceeds(self.intensity, now);
         }
-        if exceeded {
-            let (index, reason) = failed.swap_remove(0);
+        if let Some(first) = first.filter(|_| exceeded) {
+            let (index, reason) = failed.swap_remove(first);
             self.exceed(index, reason, actions);
             return;
         }

@@ -255,6 +255,24 @@ fn a_child_beyond_its_own_intensity_is_benched_until_revived() {
     assert_eq!(world.running.len(), 2);
 }
 
+/// Three kills of `ops`, on which nobody depends, ended the whole node.
+#[test]
+fn a_child_that_contains_its_failures_never_exhausts_its_supervisor() {
+    let own = Intensity::new(20, Duration::from_secs(600));
+    let droppable = ChildPolicy::PERMANENT.within(own, Beyond::Drop);
+    let mut plan = plan(Strategy::RestForOne, 2, vec![ChildPolicy::PERMANENT, droppable]);
+    plan.is_root = true;
+    let mut world = World::new(plan);
+    for _ in 0..21 {
+        world.pass(Duration::from_secs(1));
+        world.crash(1, failed());
+    }
+    world.pass(Duration::from_secs(100));
+    assert_eq!(world.count(|action| matches!(action, Action::Exhausted { .. })), 0);
+    assert_eq!(world.machine.state(1), Some(&State::Benched(Beyond::Drop)));
+    assert_eq!(world.running, BTreeSet::from([0]));
+}
+
 #[test]
 fn a_child_that_gave_up_is_benched_at_once_and_runs_again_when_revived() {
     let own = Intensity::new(5, Duration::from_secs(600));
