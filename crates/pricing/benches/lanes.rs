@@ -7,13 +7,16 @@ use std::hint::black_box;
 
 const NUMBERS: usize = 1_024;
 
+type OnSlices = fn(&[f64], &mut [f64]);
+type Case = (&'static str, Vec<f64>, OnSlices, fn(f64) -> f64);
+
 fn elementary(criterion: &mut Criterion) {
     let spread = |from: f64, to: f64| -> Vec<f64> {
         let at = |index: usize| ((index * 389) % NUMBERS) as f64 / NUMBERS as f64;
         (0..NUMBERS).map(|index| from + (to - from) * at(index)).collect()
     };
     let mut out = vec![0.0; NUMBERS];
-    let cases: [(&str, Vec<f64>, fn(&[f64], &mut [f64]), fn(f64) -> f64); 4] = [
+    let cases: [Case; 4] = [
         ("exp", spread(-20.0, 5.0), slices::exp, libm::exp),
         ("ln", spread(0.3, 3.0), slices::ln, libm::log),
         ("normal_cdf", spread(-6.0, 6.0), slices::normal_cdf, |x| {

@@ -6,7 +6,8 @@
 //! It calls the standard library's `exp` and `ln`: unlike `black`, its last bits follow the
 //! platform. De-Americanising and discounting are left to the caller.
 
-use crate::black::{OptionKind, PricingError, log_moneyness};
+use crate::black::{OptionKind, PRICE_RANGE, PricingError};
+use crate::lanes::elementary::ln_ratio;
 use implied_vol::{DefaultSpecialFn, ImpliedBlackVolatilityNormalised};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -71,6 +72,9 @@ pub fn implied_vol(
     if forward <= 0.0 || strike <= 0.0 {
         return Err(NoVol::NotPositive);
     }
+    if !(PRICE_RANGE.contains(&forward) && PRICE_RANGE.contains(&strike)) {
+        return Err(NoVol::BelowIntrinsic);
+    }
     if undiscounted_price <= 0.0 {
         return Err(NoVol::NoPrice);
     }
@@ -90,7 +94,7 @@ pub fn implied_vol(
     if !normalised_price.is_normal() {
         return Err(NoVol::BelowIntrinsic);
     }
-    let moneyness = -log_moneyness(forward, strike).abs();
+    let moneyness = -ln_ratio(forward, strike).abs();
     let total_vol = total_vol_of_normalised_price(moneyness, normalised_price)?;
     let vol = total_vol / years.sqrt();
     if vol.is_normal() { Ok(vol) } else { Err(NoVol::BelowIntrinsic) }
