@@ -17,7 +17,7 @@ mod kernel;
 mod refusal;
 
 pub use batch::{EuropeanGreeks, EuropeanInputs, HigherGreeks, SpotInputs};
-pub(crate) use kernel::PRICE_RANGE;
+pub(crate) use kernel::{PRICE_RANGE, mills_slope, quotient};
 pub use refusal::{Input, PricingError, Refusal};
 
 use crate::lanes::{Kernel, WIDTH, dispatch};

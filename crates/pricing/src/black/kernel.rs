@@ -14,29 +14,31 @@
 use crate::lanes::elementary::{exp, ln, ln_ratio};
 use crate::normal::{mills_fraction, normal_density};
 
-/// Total vol below which the difference of Mills ratios is taken by its series.
+/// Total vol below which the difference of Mills ratios is taken by its series, provided that
+/// |ln(F/K)| is below `SERIES_MONEYNESS`: beyond, its recursion loses more than the difference.
 const SERIES_VOL: f64 = 0.125;
+const SERIES_MONEYNESS: f64 = 1.0;
 /// Terms of it behind the first: the next is below 1e-16 of the sum.
 const SERIES_TERMS: usize = 4;
 /// A total vol of zero is replaced by this: with any distance at all nothing of it remains.
-const TOTAL_VOL_MIN: f64 = 1e-300;
+const TOTAL_VOL_MIN: f64 = 1e-200;
 /// Forwards and strikes outside of this are refused: their products must stay in the range of f64.
-pub(crate) const PRICE_RANGE: std::ops::RangeInclusive<f64> = 1e-100..=1e100;
+pub(crate) const PRICE_RANGE: std::ops::RangeInclusive<f64> = 1e-80..=1e80;
 /// Discount factors outside of this are refused.
 pub(super) const DISCOUNT_RANGE: std::ops::RangeInclusive<f64> = 1e-300..=1e300;
 /// Beyond this distance the weight is zero to the last bit.
 const DISTANCE_MAX: f64 = 40.0;
 /// 1 / 3!, 1 / 5!, ...
-const INVERSE_ODD_FACTORIALS: [f64; 8] = [
-    1.0 / 6.0,
-    1.0 / 120.0,
-    1.0 / 5_040.0,
-    1.0 / 362_880.0,
-    1.0 / 39_916_800.0,
-    1.0 / 6_227_020_800.0,
-    1.0 / 1_307_674_368_000.0,
-    1.0 / 355_687_428_096_000.0,
-];
+const INVERSE_ODD_FACTORIALS: [f64; 10] = {
+    let mut inverse = [0.0; 10];
+    let (mut term, mut factorial) = (0, 1.0);
+    while term < 10 {
+        factorial *= ((2 * term + 2) * (2 * term + 3)) as f64;
+        inverse[term] = 1.0 / factorial;
+        term += 1;
+    }
+    inverse
+};
 
 /// Checked inputs of up to N lanes. Lanes that are refused or padding hold ones.
 pub(super) struct Terms<const N: usize> {
@@ -63,7 +65,12 @@ pub(super) struct Values<const N: usize> {
     /// Vanna, volga, charm, speed, zomma, color.
     pub higher: [[f64; N]; 6],
     forward: [f64; N],
+    growth: [f64; N],
     discount: [f64; N],
+    root_years: [f64; N],
+    per_forward: [f64; N],
+    per_year: [f64; N],
+    per_vol: [f64; N],
     total_vol: [f64; N],
     distance: [f64; N],
     weight: [f64; N],
@@ -106,7 +113,12 @@ impl<const N: usize> Values<N> {
             first: [[0.0; N]; 6],
             higher: [[0.0; N]; 6],
             forward: [0.0; N],
+            growth: [0.0; N],
             discount: [0.0; N],
+            root_years: [0.0; N],
+            per_forward: [0.0; N],
+            per_year: [0.0; N],
+            per_vol: [0.0; N],
             total_vol: [0.0; N],
             distance: [0.0; N],
             weight: [0.0; N],
@@ -150,6 +162,7 @@ impl<const N: usize> Values<N> {
                 let (rate, years) = (terms.discount_or_rate[i], terms.years[i]);
                 self.discount[i] = exp(-rate * years);
                 let growth = exp((rate - terms.dividend_yield[i]) * years);
+                self.growth[i] = growth;
                 self.forward[i] = terms.underlying[i] * growth;
             } else {
                 self.discount[i] = terms.discount_or_rate[i];
@@ -164,9 +177,15 @@ impl<const N: usize> Values<N> {
         let mut small = 0_u64;
         for i in 0..lanes {
             let (forward, strike) = (self.forward[i], terms.strike[i]);
-            let total_vol = terms.vol[i] * terms.years[i].sqrt();
+            let (years, root_years) = (terms.years[i], terms.years[i].sqrt());
+            let total_vol = terms.vol[i] * root_years;
             let total_vol = if total_vol < TOTAL_VOL_MIN { TOTAL_VOL_MIN } else { total_vol };
-            let distance = ln_ratio(forward, strike).abs() / total_vol;
+            // One division for three reciprocals.
+            let inverse = 1.0 / (forward * total_vol * years);
+            let per_forward = total_vol * years * inverse;
+            let per_year = forward * total_vol * inverse;
+            let per_vol = forward * years * inverse;
+            let distance = quotient(ln_ratio(forward, strike).abs(), total_vol, per_vol);
             let half_vol = 0.5 * total_vol;
             let (near, far) = (half_vol - distance, half_vol + distance);
             let is_out = forward < strike;
@@ -183,11 +202,15 @@ impl<const N: usize> Values<N> {
                 weight * (at_near - at_far)
             };
             // N(-|d1|) is the density of d1 times the Mills ratio at |d1|.
-            let tail = weight * (if is_out { at_near } else { at_far }) / forward;
+            let tail = weight * per_forward * if is_out { at_near } else { at_far };
             let is_d1_positive = !is_out | is_inside;
             let is_call = terms.sign[i] > 0.0;
             let size = if is_d1_positive == is_call { 1.0 - tail } else { tail };
             self.delta[i] = terms.sign[i] * size;
+            self.root_years[i] = root_years;
+            self.per_forward[i] = per_forward;
+            self.per_year[i] = per_year;
+            self.per_vol[i] = per_vol;
             self.total_vol[i] = total_vol;
             self.distance[i] = distance;
             self.weight[i] = weight;
@@ -206,7 +229,9 @@ impl<const N: usize> Values<N> {
             let slope = mills_slope::<SERIES_TERMS>(distance, 0.5 * total_vol);
             let value = self.weight[i] * (total_vol * slope);
             let value = if value > 0.0 { value } else { 0.0 };
-            self.time_value[i] = if total_vol < SERIES_VOL { value } else { self.time_value[i] };
+            let cancels =
+                (total_vol < SERIES_VOL) & (self.distance[i] * total_vol < SERIES_MONEYNESS);
+            self.time_value[i] = if cancels { value } else { self.time_value[i] };
         }
     }
 
@@ -216,28 +241,28 @@ impl<const N: usize> Values<N> {
         let [price_out, delta_out, gamma_out, vega_out, theta_out, rho_out] = &mut self.first;
         for i in 0..lanes {
             let (forward, years) = (self.forward[i], terms.years[i]);
+            let per_year = self.per_year[i];
             let discount = self.discount[i];
             let exercise = terms.sign[i] * (forward - terms.strike[i]);
             let intrinsic = if exercise > 0.0 { exercise } else { 0.0 };
             let price = discount * (intrinsic + self.time_value[i]);
             let delta = discount * self.delta[i];
             let weight = discount * self.weight[i];
-            let vega = weight * years.sqrt();
-            let gamma = weight / (forward * self.total_vol[i]);
+            let vega = weight * self.root_years[i];
+            let gamma = weight * (self.per_forward[i] * self.per_vol[i]);
             let decay = 0.5 * terms.vol[i] * vega;
             if SPOT {
                 let rate = terms.discount_or_rate[i];
                 let carry = rate - terms.dividend_yield[i];
-                let spot = terms.underlying[i];
-                let of_forward = forward * delta;
-                delta_out[i] = of_forward / spot;
-                gamma_out[i] = gamma * (forward / spot) / spot;
-                theta_out[i] = rate * price - decay / years - carry * of_forward;
+                let (growth, of_forward) = (self.growth[i], forward * delta);
+                delta_out[i] = growth * delta;
+                gamma_out[i] = gamma * (growth * growth * self.per_forward[i]);
+                theta_out[i] = rate * price - decay * per_year - carry * of_forward;
                 rho_out[i] = years * (of_forward - price);
             } else {
                 delta_out[i] = delta;
-                gamma_out[i] = gamma / forward;
-                theta_out[i] = (-ln(discount) * price - decay) / years;
+                gamma_out[i] = gamma * self.per_forward[i];
+                theta_out[i] = (-ln(discount) * price - decay) * per_year;
                 rho_out[i] = -years * price;
             }
             price_out[i] = price;
@@ -284,6 +309,13 @@ impl<const N: usize> Values<N> {
         }
         unsound == 0
     }
+}
+
+/// a / b with the reciprocal of b at hand, rounded as a division would (but for a last bit).
+#[inline(always)]
+pub(crate) fn quotient(a: f64, b: f64, per_b: f64) -> f64 {
+    let rough = a * per_b;
+    (-rough).mul_add(b, a).mul_add(per_b, rough)
 }
 
 /// (R(h - t) - R(h + t)) / (2 t) for the Mills ratio R at h >= 0 and small t, by the odd terms of

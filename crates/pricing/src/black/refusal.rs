@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Years outside of this are refused.
-pub(super) const YEARS_RANGE: std::ops::RangeInclusive<f64> = 1e-100..=1e100;
+pub(super) const YEARS_RANGE: std::ops::RangeInclusive<f64> = 1e-20..=1e20;
 /// Vols above this are refused.
 pub(super) const VOL_MAX: f64 = 1e100;
 
