@@ -61,8 +61,6 @@ pub struct KillSwitchSpec {
     pub strategies: BTreeMap<StrategyId, RoleRef<StrategyMessage>>,
     /// Told of states.
     pub caretaker: RoleRef<CaretakerMessage>,
-    /// A torn journal starts halted until a reconciliation is complete: the reason, if so.
-    pub start_halted: Option<String>,
 }
 
 /// An acknowledged halt: no new or enlarged order reaches the wire from here on.
@@ -155,8 +153,7 @@ impl KillSwitchRole {
         let latches =
             self.spec.keeper.at(fence, |books| books.latches.clone()).map_err(RoleError::failed)?;
         self.recovering = None;
-        let start_halted = self.spec.start_halted.clone();
-        let witnesses = Witnesses { latches, file: self.spec.file.read(), start_halted };
+        let witnesses = Witnesses { latches, file: self.spec.file.read() };
         self.run(KillSwitchEvent::Recovered(Box::new(witnesses)), cx)
     }
 

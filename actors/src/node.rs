@@ -181,7 +181,6 @@ fn safety(wiring: &Wiring, parts: &NodeParts) -> SupervisorSpec {
         breakers: parts.breakers.clone(),
         strategies: parts.strategies.clone(),
         caretaker: parts.caretaker.clone(),
-        start_halted: wiring.start_halted.clone(),
     };
     spec = spec.child(ChildSpec::role::<KillSwitchRole>(
         &parts.kill_switch,

@@ -89,7 +89,6 @@ pub(super) fn wiring(
         desk,
         kernel: "black76/libm".to_owned(),
         halt_file: Arc::clone(halt_file) as _,
-        start_halted: None,
         audit: audit.clone(),
         port: port.clone(),
         abort: Arc::new(|why| {

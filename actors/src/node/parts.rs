@@ -148,8 +148,6 @@ pub struct Wiring {
     pub kernel: String,
     /// The halt file.
     pub halt_file: Arc<dyn HaltFile>,
-    /// Why the node starts halted, if it must (a torn journal).
-    pub start_halted: Option<String>,
     /// The auditor; in a simulation it outlives the node.
     pub audit: Audit,
     /// Where roles append; shared with whoever watches the journal from outside.

@@ -84,7 +84,6 @@ pub fn wire(life: &Life<'_>, clock: &Clock) -> Result<Wiring, SimulationError> {
         desk,
         kernel: "black76/libm".to_owned(),
         halt_file: Arc::new(life.halt_file.clone()),
-        start_halted: None,
         audit: life.audit.clone(),
         port: JournalPort::new(),
         abort: Arc::new(move |why| tallies.alarm(&format!("abort: {why}"))),

@@ -46,8 +46,6 @@ pub struct Witnesses {
     pub latches: Latches,
     /// Why there is a halt file, if there is one; the error if that can't be read.
     pub file: Result<Option<String>, String>,
-    /// Why this process must start halted (a torn journal), if it must.
-    pub start_halted: Option<String>,
 }
 
 /// Whose working orders are cancelled.
@@ -363,10 +361,10 @@ impl KillSwitch {
         wire: &WireSeen,
         effects: &mut Vec<KillSwitchEffect>,
     ) {
-        let Witnesses { latches, file, start_halted } = witnesses;
+        let Witnesses { latches, file } = witnesses;
         let from_file = file.unwrap_or_else(|why| Some(format!("the halt file: {why}")));
         let of_halt = latches.tripped.get(&Latch::Halt).map(|halt| halt.reason.clone());
-        let elsewhere = from_file.or_else(|| wire.halted.clone()).or(start_halted);
+        let elsewhere = from_file.or_else(|| wire.halted.clone());
         let account = latches.trading_states().account == TradingState::Halted;
         let halted = |tripped: &&crate::fold::Tripped| tripped.state == TradingState::Halted;
         let of_breaker = latches.tripped.values().find(halted).filter(|_| account);

@@ -50,7 +50,7 @@ impl World {
             promised: false,
             trace: Vec::new(),
         };
-        world.recover(None);
+        world.recover();
         world
     }
 
@@ -60,11 +60,11 @@ impl World {
         latches
     }
 
-    fn recover(&mut self, start_halted: Option<String>) {
+    fn recover(&mut self) {
         // A starting role's fence settles what was appended before.
         self.durable = self.records.len();
         let file = if self.file_fails { Err("rotten".to_owned()) } else { Ok(self.file.clone()) };
-        let witnesses = Witnesses { latches: self.fold(), file, start_halted };
+        let witnesses = Witnesses { latches: self.fold(), file };
         self.tell(KillSwitchEvent::Recovered(Box::new(witnesses)), usize::MAX);
     }
 
@@ -161,17 +161,17 @@ impl World {
     fn role_dies(&mut self) {
         self.machine = KillSwitch::new();
         self.ready = false;
-        self.recover(None);
+        self.recover();
     }
 
-    fn process_dies(&mut self, lost: usize, torn: bool) {
+    fn process_dies(&mut self, lost: usize) {
         let kept = self.durable.max(self.records.len().saturating_sub(lost));
         self.records.truncate(kept);
         self.wire = WireSeen { halt_epoch: self.fold().halt_epoch, halted: None };
         self.states = unknown();
         self.machine = KillSwitch::new();
         self.ready = false;
-        self.recover(torn.then(|| "torn".to_owned()));
+        self.recover();
     }
 
     /// What must hold whenever nothing is under way.
@@ -286,7 +286,7 @@ fn a_halt_does_not_wait_for_the_recovery_and_is_latched_by_it() {
     check_trace(&mut world, trip(quarantine(), TradingState::ReduceOnly), "");
     check_trace(&mut world, halt(Some(NOBODY)), "halt_wire write_file answer_halt");
     assert!(world.records.is_empty());
-    world.recover(None);
+    world.recover();
     let tripped = world.fold().tripped;
     assert_eq!(tripped.keys().collect::<Vec<_>>(), [&Latch::Halt, &quarantine()]);
 }
@@ -295,7 +295,7 @@ fn a_halt_does_not_wait_for_the_recovery_and_is_latched_by_it() {
 fn a_halt_file_that_cannot_be_read_counts_as_a_halt() {
     let mut world = World::new();
     world.file_fails = true;
-    world.process_dies(0, false);
+    world.process_dies(0);
     assert_eq!(world.states.account, TradingState::Halted);
     assert!(world.wire.halted.is_some());
     // And one that can't be removed is no resume.
@@ -316,7 +316,7 @@ fn a_halt_whose_file_cannot_be_written_holds_all_the_same_and_says_so() {
 fn an_account_breaker_that_halted_halts_the_wire_of_the_next_process() {
     let mut world = World::new();
     world.tell(trip(breaker("technical", "account"), TradingState::Halted), usize::MAX);
-    world.process_dies(0, false);
+    world.process_dies(0);
     assert!(world.wire.halted.is_some());
     assert!(!world.fold().tripped.contains_key(&Latch::Halt), "its latch is enough");
 }
@@ -385,7 +385,7 @@ enum Act {
 #[derive(Clone, Debug)]
 enum Death {
     Role,
-    Process { lost: usize, torn: bool },
+    Process { lost: usize },
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -403,8 +403,7 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 fn death() -> impl Strategy<Value = Option<(usize, Death)>> {
-    let process = (0_usize..4, prop::bool::weighted(0.1))
-        .prop_map(|(lost, torn)| Death::Process { lost, torn });
+    let process = (0_usize..4).prop_map(|lost| Death::Process { lost });
     let how = prop_oneof![Just(Death::Role), process];
     prop_oneof![3 => Just(None), 1 => (0_usize..8, how).prop_map(Some)]
 }
@@ -460,7 +459,7 @@ proptest! {
             let whole = world.act(act, most);
             match death {
                 Some((_, Death::Role)) => world.role_dies(),
-                Some((_, Death::Process { lost, torn })) => world.process_dies(lost, torn),
+                Some((_, Death::Process { lost })) => world.process_dies(lost),
                 None => prop_assert!(whole),
             }
             world.check()?;
