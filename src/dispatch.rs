@@ -7,6 +7,7 @@ use crate::client::Client;
 use crate::control::{FaultView, Resumed, SnapshotView};
 use crate::failure::Failure;
 use crate::halting::{self, Way};
+use crate::option_tables;
 use crate::replay;
 use crate::run;
 use crate::state_audit;
@@ -95,6 +96,8 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
             say(output, &made, &text)
         }
         Command::Audit(args) => state_audit::audit(&args.state, output),
+        Command::Price(table) => option_tables::price(&table.csv),
+        Command::Iv(table) => option_tables::implied_vol(&table.csv),
     }
 }
 
