@@ -85,9 +85,9 @@ pub enum Command {
     /// Price a table of options: rows come back with price and Greeks
     ///
     /// Columns style (european or american), type (call or put), S, K, r, q, T, vol, by name and in
-    /// any order; optionally dividends as `t:cash;t:cash`. T is in years, rates are continuous. Added
-    /// are price, delta, gamma, vega, theta (per year), rho and error_class; a row that can't be
-    /// priced says there why. Output is CSV on standard output, also with --json.
+    /// any order; optionally dividends as `t:cash;t:cash`. T is in years, rates are continuous.
+    /// Added are price, delta, gamma, vega, theta (per year), rho and error_class; a row that can't
+    /// be priced says there why. Output is CSV on standard output, also with --json.
     Price(TableArgs),
     /// Invert a table of option prices: rows come back with their implied volatility
     ///

@@ -1,10 +1,10 @@
 //! `optionsib price` and `optionsib iv`: a table of options in, the same table with answers out.
 //!
 //! Exists so that anyone can hold our numbers against his own without a node, an account or a line
-//! of code. Rows keep their order and their text; numbers are written so that reading them gives the
-//! same f64. A row that can't be answered says why in its own row, and the others are not disturbed.
-//! What a row means is in `row`; European rows go through the vectorised kernels in batches, American
-//! ones and those with cash dividends through `american`.
+//! of code. Rows keep their order and their text; numbers are written so that reading them gives
+//! the same f64. A row that can't be answered says why in its own row, and the others are not
+//! disturbed. What a row means is in `row`; European rows go through the vectorised kernels in
+//! batches, American ones and those with cash dividends through `american`.
 
 mod american;
 mod row;

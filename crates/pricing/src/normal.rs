@@ -130,7 +130,7 @@ pub fn exp_minus_half_square(x: f64) -> f64 {
 #[inline(always)]
 #[must_use]
 pub fn exp_minus_half_square_of_sum(x: f64, tail: f64) -> f64 {
-    let in_range = (x >= 0.0) & (x <= DENSITY_VANISHES);
+    let in_range = (0.0..=DENSITY_VANISHES).contains(&x);
     let size = x.abs();
     let size = if size > DENSITY_VANISHES { DENSITY_VANISHES } else { size };
     let square = size * size;

@@ -58,7 +58,7 @@ fn answers(lanes: &[Lane]) -> Vec<Vec<String>> {
         discount: financing,
         is_call: &is_call,
     };
-    on_forward.fill_with_higher(&forwards, &mut higher).unwrap();
+    on_forward.fill_with_higher(&forwards, &mut higher).expect("columns of one length");
     let spots = SpotInputs {
         spot: underlying,
         strike,
@@ -68,7 +68,7 @@ fn answers(lanes: &[Lane]) -> Vec<Vec<String>> {
         dividend_yield,
         is_call: &is_call,
     };
-    on_spot.fill_on_spot_with_higher(&spots, &mut higher_on_spot).unwrap();
+    on_spot.fill_on_spot_with_higher(&spots, &mut higher_on_spot).expect("columns of one length");
     let mut vols = vec![Err(NoVol::NoPrice); lanes.len()];
     let inputs = ImpliedInputs {
         undiscounted_price: vol,
@@ -77,7 +77,7 @@ fn answers(lanes: &[Lane]) -> Vec<Vec<String>> {
         years,
         is_call: &is_call,
     };
-    implied_vols(&inputs, &mut vols).unwrap();
+    implied_vols(&inputs, &mut vols).expect("columns of one length");
     let text = |value: f64| format!("{:x}", value.to_bits());
     (0..lanes.len())
         .map(|lane| {
@@ -150,8 +150,8 @@ proptest! {
         {
             let kind = if is_call { OptionKind::Call } else { OptionKind::Put };
             let text = |value: f64| format!("{:x}", value.to_bits());
-            let forward =
-                ForwardContract { forward: underlying, strike, years, vol, discount: financing, kind };
+            let (forward, discount) = (underlying, financing);
+            let forward = ForwardContract { forward, strike, years, vol, discount, kind };
             if let Ok(greeks) = forward.price_and_greeks()
                 && vol > 0.0
                 && forward.higher_order().is_ok()

@@ -317,7 +317,8 @@ impl<const N: usize> Values<N> {
             color_out[i] = gamma * (fading + 0.5 / years - d1 * drift);
             let sum = vanna_out[i] + volga_out[i] + charm_out[i] + speed_out[i];
             let sum = sum + zomma_out[i] + color_out[i];
-            unsound |= u64::from(!(sum.abs() <= f64::MAX));
+            let is_finite = sum.abs() <= f64::MAX;
+            unsound |= u64::from(!is_finite);
         }
         unsound == 0
     }

@@ -33,7 +33,8 @@ def row():
 
 
 with open("european_dense_mpmath.csv", "w", encoding="utf-8") as out:
-    out.write("# COMPUTED with mpmath, 60 digits, by european_dense_mpmath.py: forward 100, discount 1\n")
+    out.write("# COMPUTED with mpmath, 60 digits, by european_dense_mpmath.py:\n")
+    out.write("# forward 100, no rate\n")
     out.write("type,K,T,vol,price,delta,gamma,vega\n")
     for _ in range(400):
         out.write(row() + "\n")
