@@ -82,6 +82,17 @@ pub enum Command {
     Snapshot(SnapshotCommand),
     /// Check the invariants on the journal of a state folder
     Audit(AuditArgs),
+    /// Price a table of options: rows come back with price and Greeks
+    ///
+    /// Columns style (european or american), type (call or put), S, K, r, q, T, vol, by name and in
+    /// any order; optionally dividends as `t:cash;t:cash`. T is in years, rates are continuous.
+    /// Added are price, delta, gamma, vega, theta (per year), rho and error_class; a row that can't
+    /// be priced says there why. Output is CSV on standard output, also with --json.
+    Price(TableArgs),
+    /// Invert a table of option prices: rows come back with their implied volatility
+    ///
+    /// As `price`, with a column price in place of vol. Added are vol and reason.
+    Iv(TableArgs),
 }
 
 /// The environments that are configured in `config/environment/`.
@@ -332,6 +343,14 @@ pub struct AuditArgs {
     /// The state folder
     #[arg(value_name = "STATE")]
     pub state: PathBuf,
+}
+
+/// Flags of `price` and `iv`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct TableArgs {
+    /// The table; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    pub csv: PathBuf,
 }
 
 fn speed(text: &str) -> Result<f64, String> {

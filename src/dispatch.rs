@@ -9,6 +9,7 @@ use crate::client::Client;
 use crate::control::{FaultKind, FaultRequest, FaultView, Resumed, SnapshotView};
 use crate::failure::Failure;
 use crate::halting::{self, Way};
+use crate::option_tables;
 use crate::replay;
 use crate::run;
 use crate::state_audit;
@@ -110,6 +111,8 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
             say(output, &made, &text)
         }
         Command::Audit(args) => state_audit::audit(&args.state, output),
+        Command::Price(table) => option_tables::price(&table.csv),
+        Command::Iv(table) => option_tables::implied_vol(&table.csv),
     }
 }
 
