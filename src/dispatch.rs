@@ -6,6 +6,7 @@ use crate::cli::{ChaosCommand, Cli, ClientArgs, Command, JournalCommand, Output,
 use crate::client::Client;
 use crate::control::{FaultView, Resumed, SnapshotView};
 use crate::failure::Failure;
+use crate::gateway;
 use crate::halting::{self, Way};
 use crate::replay;
 use crate::run;
@@ -41,6 +42,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
         Command::Run(args) => run::run(args, output),
         Command::Replay(args) => replay::replay(args, output),
+        Command::Gateway(args) => gateway::gateway(args, output),
         Command::Status(client) => view(client, output, "/status", terminal::status),
         Command::Tree(client) => {
             view(client, output, "/tree", |rows: &Vec<_>, paint| terminal::tree(rows, paint))

@@ -306,6 +306,22 @@ impl Exchange {
         self.books.open.values()
     }
 
+    /// The order of this number, working or as it last stood (of those with instructions).
+    #[must_use]
+    pub fn order(&self, perm_id: i64) -> Option<&OpenOrder> {
+        let ended = || {
+            let mut completed = self.books.completed.iter().rev();
+            completed.find(|order| order.perm_id == perm_id)?.order.as_deref()
+        };
+        self.books.open.get(&perm_id).or_else(ended)
+    }
+
+    /// The working order of this client and number.
+    #[must_use]
+    pub fn working_order(&self, client: i32, client_order_id: i64) -> Option<&OpenOrder> {
+        self.working(client, client_order_id)
+    }
+
     /// Orders that ended, oldest first.
     #[must_use]
     pub fn completed_orders(&self) -> &[CompletedOrder] {
@@ -388,6 +404,32 @@ impl Exchange {
     #[must_use]
     pub fn quote(&self, con_id: ConId) -> Option<Quote> {
         self.lines.get(&con_id).map(|line| line.quote)
+    }
+
+    /// The latest instant that the books tell of.
+    #[must_use]
+    pub fn books_time(&self) -> Timestamp {
+        let books = &self.books;
+        let opened = books.open.values().map(|order| order.accepted).max();
+        let times = [
+            Some(books.last_day_end),
+            opened,
+            books.completed.last().map(|order| order.time),
+            books.executions.last().map(|one| one.time),
+            books.events.last().map(|event| event.time),
+        ];
+        times.into_iter().flatten().max().unwrap_or(Timestamp::EPOCH)
+    }
+
+    /// When the last exchange day ended.
+    #[must_use]
+    pub const fn last_day_end(&self) -> Timestamp {
+        self.books.last_day_end
+    }
+
+    /// Every instrument that the books have a position in, or had.
+    pub fn book_positions(&self) -> impl Iterator<Item = (ConId, Position)> {
+        self.books.positions.iter().map(|(con_id, position)| (*con_id, *position))
     }
 
     /// What a position stands in the books for.

@@ -1,0 +1,1 @@
+//! Requests written as clients write them, read back.
