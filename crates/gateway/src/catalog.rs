@@ -82,9 +82,22 @@ pub fn contract_of(instrument: &Instrument) -> Contract {
     }
 }
 
-/// The instruments that a contract's words fit, by rising con id.
-pub fn matching<'a>(exchange: &'a Exchange, wanted: &Contract) -> Vec<&'a Instrument> {
-    exchange.instruments().filter(|instrument| fits(instrument, wanted)).collect()
+/// The instruments that a contract's words fit at `now`, by rising con id. What has expired is found
+/// by its con id, or if expired ones are asked for.
+pub fn matching<'a>(
+    exchange: &'a Exchange,
+    wanted: &Contract,
+    now: Timestamp,
+) -> Vec<&'a Instrument> {
+    let with_expired = wanted.con_id != 0 || wanted.include_expired;
+    exchange
+        .instruments()
+        .filter(|one| (with_expired || is_listed(one, now)) && fits(one, wanted))
+        .collect()
+}
+
+fn is_listed(instrument: &Instrument, now: Timestamp) -> bool {
+    instrument.last_trade().is_none_or(|last_trade| now < last_trade)
 }
 
 fn fits(instrument: &Instrument, wanted: &Contract) -> bool {
@@ -120,9 +133,13 @@ fn refuse<T>(code: u32, text: &str) -> Result<T, Refusal> {
 ///
 /// # Errors
 /// 200 when it means none or several, 321 when a combo is none.
-pub fn resolve(exchange: &Exchange, wanted: &Contract) -> Result<instrument::Contract, Refusal> {
+pub fn resolve(
+    exchange: &Exchange,
+    wanted: &Contract,
+    now: Timestamp,
+) -> Result<instrument::Contract, Refusal> {
     if wanted.sec_type != "BAG" {
-        return match matching(exchange, wanted).as_slice() {
+        return match matching(exchange, wanted, now).as_slice() {
             [one] => Ok(instrument::Contract::Single(one.con_id)),
             [] => refuse(200, "No security definition has been found for the request"),
             _ => refuse(200, "The contract description specified is ambiguous"),
@@ -274,10 +291,11 @@ pub fn option_parameters(
     exchange: &Exchange,
     req_id: i32,
     underlying: ConId,
+    now: Timestamp,
 ) -> Vec<OptionParameters> {
     type Chain = (BTreeSet<Date>, BTreeSet<Price>);
     let mut classes: BTreeMap<(String, String, u32), Chain> = BTreeMap::new();
-    for instrument in exchange.instruments() {
+    for instrument in exchange.instruments().filter(|one| is_listed(one, now)) {
         let Some(terms) = instrument.option().filter(|terms| terms.underlying == underlying) else {
             continue;
         };

@@ -16,6 +16,7 @@ use exchange::{
 use market::instrument;
 use market::money::{Money, Price, Quantity};
 use market::quote::Side;
+use market::time::Timestamp;
 use prost::Message;
 
 fn refuse<T>(code: u32, text: impl Into<String>) -> Result<T, Refusal> {
@@ -35,6 +36,7 @@ pub fn ticket_of(
     client: i32,
     account: &str,
     request: &PlaceOrderRequest,
+    now: Timestamp,
 ) -> Result<Ticket, Refusal> {
     let order = &request.order;
     if !order.account.is_empty() && order.account != account {
@@ -52,7 +54,7 @@ pub fn ticket_of(
         other => return invalid(&format!("action `{other}`")),
     };
     let quantity = units(&order.total_quantity)?;
-    let contract = catalog::resolve(exchange, &request.contract)?;
+    let contract = catalog::resolve(exchange, &request.contract, now)?;
     let kind = kind(order)?;
     let limit =
         if kind.has_limit() { price("limit price", order.limit_price)? } else { Price::ZERO };
@@ -108,7 +110,7 @@ fn kind(order: &Order) -> Result<OrderKind, Refusal> {
     }
 }
 
-type Force = (TimeInForce, bool, Option<market::time::Timestamp>);
+type Force = (TimeInForce, bool, Option<Timestamp>);
 
 fn force(order: &Order) -> Result<Force, Refusal> {
     Ok(match order.tif.as_str() {

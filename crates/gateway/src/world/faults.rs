@@ -253,8 +253,9 @@ impl World {
             ..Order::default()
         };
         let request = PlaceOrderRequest { order_id: ticket::number(lowest - 1), contract, order };
-        let ticket = ticket::ticket_of(&self.exchange, 0, &self.settings.account, &request)
-            .map_err(|refusal| refusal.text)?;
+        let ticket =
+            ticket::ticket_of(&self.exchange, 0, &self.settings.account, &request, now.market)
+                .map_err(|refusal| refusal.text)?;
         self.exchange.on_request(ExchangeRequest::SubmitTicket(Box::new(ticket)), now.market);
         Ok(())
     }

@@ -138,7 +138,7 @@ impl World {
             }
             Request::RealTimeBars(request) => {
                 let shown = Shown::parse(&request.what);
-                let found = self.single(&request.contract);
+                let found = self.single(&request.contract, now);
                 let (Ok(con_id), Some(shown)) = (found, shown) else {
                     let text = "Error validating request: no such contract or bars";
                     self.error(connection, request.req_id, 321, text, now);
@@ -154,14 +154,14 @@ impl World {
             }
             Request::ImpliedVolatility(request) => {
                 let (price, spot) = (request.option_price, request.underlying_price);
-                let found = self.single(&request.contract).ok();
+                let found = self.single(&request.contract, now).ok();
                 let values =
                     found.and_then(|id| self.exchange.computation_at(id, price, spot, now.market));
                 self.answer_computation(connection, request.req_id, values, now);
             }
             Request::OptionPrice(request) => {
                 let (vol, spot) = (request.volatility, request.underlying_price);
-                let found = self.single(&request.contract).ok();
+                let found = self.single(&request.contract, now).ok();
                 let values =
                     found.and_then(|id| self.exchange.valuation_at(id, vol, spot, now.market));
                 self.answer_computation(connection, request.req_id, values, now);
@@ -171,8 +171,8 @@ impl World {
     }
 
     /// The con id of a contract that is one instrument.
-    pub(super) fn single(&self, contract: &Contract) -> Result<ConId, Refusal> {
-        match catalog::resolve(&self.exchange, contract)? {
+    pub(super) fn single(&self, contract: &Contract, now: Now) -> Result<ConId, Refusal> {
+        match catalog::resolve(&self.exchange, contract, now.market)? {
             instrument::Contract::Single(con_id) => Ok(con_id),
             instrument::Contract::Combo(_) => Err(Refusal {
                 code: 321,
@@ -203,7 +203,7 @@ impl World {
 
     fn open_line(&mut self, connection: Connection, request: &MarketDataRequest, now: Now) {
         let id = request.req_id;
-        let contract = match catalog::resolve(&self.exchange, &request.contract) {
+        let contract = match catalog::resolve(&self.exchange, &request.contract, now.market) {
             Ok(contract) => contract,
             Err(refusal) => {
                 let code = i32::try_from(refusal.code).unwrap_or(200);
@@ -486,7 +486,7 @@ impl World {
                 return self.error(connection, id, 321, &text, now);
             }
         };
-        let con_id = match self.single(&request.contract) {
+        let con_id = match self.single(&request.contract, now) {
             Ok(con_id) => con_id,
             Err(refusal) => return self.error(connection, id, 200, &refusal.text, now),
         };

@@ -138,7 +138,8 @@ impl World {
     ) {
         let id = request.order_id;
         let account = self.settings.account.clone();
-        let ticket = match ticket::ticket_of(&self.exchange, client, &account, request) {
+        let ticket = match ticket::ticket_of(&self.exchange, client, &account, request, now.market)
+        {
             Ok(ticket) => ticket,
             Err(refusal) => return self.refuse(connection, id, &refusal, now),
         };

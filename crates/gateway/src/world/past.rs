@@ -24,7 +24,7 @@ impl World {
                 }
             }
             Request::HeadTimestamp(request) => {
-                let con_id = self.single(&request.contract).ok();
+                let con_id = self.single(&request.contract, now).ok();
                 let Some(head) = con_id.and_then(|con_id| self.history.head(con_id)) else {
                     return self.no_history(connection, request.req_id, "no head time stamp", now);
                 };
@@ -51,7 +51,7 @@ impl World {
         if self.faults.history_farm_down || self.faults.outage {
             return self.no_history(connection, id, "HMDS connection is broken", now);
         }
-        let con_id = match self.single(&request.contract) {
+        let con_id = match self.single(&request.contract, now) {
             Ok(con_id) => con_id,
             Err(refusal) => {
                 let code = i32::try_from(refusal.code).unwrap_or(200);
@@ -113,7 +113,7 @@ impl World {
         now: Now,
     ) {
         let id = request.req_id;
-        let con_id = match self.single(&request.contract) {
+        let con_id = match self.single(&request.contract, now) {
             Ok(con_id) => con_id,
             Err(refusal) => return self.error(connection, id, 200, &refusal.text, now),
         };

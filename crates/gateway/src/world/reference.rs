@@ -97,7 +97,7 @@ impl World {
         }
         let rules = catalog::rules(&self.exchange);
         let calendar = &self.settings.calendar;
-        let found: Vec<ContractData> = catalog::matching(&self.exchange, &wanted)
+        let found: Vec<ContractData> = catalog::matching(&self.exchange, &wanted, now.market)
             .into_iter()
             .map(|one| ContractData {
                 req_id,
@@ -126,7 +126,7 @@ impl World {
             let text = "Error validating request: no such underlying con id";
             return self.error(connection, req_id, 321, text, now);
         };
-        for row in catalog::option_parameters(&self.exchange, req_id, underlying) {
+        for row in catalog::option_parameters(&self.exchange, req_id, underlying, now.market) {
             let wanted = &request.future_option_exchange;
             if wanted.is_empty() || *wanted == row.exchange {
                 self.send(connection, Response::OptionParameters(row), now);
