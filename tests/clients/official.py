@@ -321,7 +321,7 @@ class Scenario:
             app.placeOrder(order, self.stock, limit("BUY", 10, price, ocaGroup="pair", ocaType=1))
         for order in pair:
             self.status(order, "Submitted", since=mark)
-        app.reqGlobalCancel(*cancel_words()[-1:] if cancel_words()[0] != "" else [])
+        app.reqGlobalCancel(*cancel_words())
         for order in pair:
             self.status(order, "Cancelled", since=mark)
 
@@ -459,6 +459,7 @@ class Scenario:
             started = time.monotonic()
             step()
             print(f"  ok {step.__name__} ({time.monotonic() - started:.1f} s)", flush=True)
+        self.version = self.app.serverVersion()
         self.app.disconnect()
 
 
@@ -476,6 +477,7 @@ def main():
     arguments.add_argument("--port", type=int, required=True)
     arguments.add_argument("--client-id", type=int, default=61)
     arguments.add_argument("--text", action="store_true")
+    arguments.add_argument("--version", type=int, required=True)
     arguments = arguments.parse_args()
     errors, leftovers = DecoderErrors(), []
     logging.getLogger("ibapi").addHandler(errors)
@@ -485,9 +487,11 @@ def main():
         checked = check_consumption(leftovers)
     scenario = Scenario(arguments.port, arguments.client_id)
     scenario.run()
-    print(f"  server version {scenario.app.serverVersion()}, {len(scenario.app.events)} callbacks"
+    print(f"  server version {scenario.version}, {len(scenario.app.events)} callbacks"
           + (f", {len(checked)} kinds of text messages consumed exactly" if checked else ""))
     problems = leftovers + errors.lines
+    if scenario.version != arguments.version:
+        problems.append(f"version {scenario.version} was negotiated, not {arguments.version}")
     for line in problems[:10]:
         print(f"  FAILED: {line}", file=sys.stderr)
     sys.exit(1 if problems else 0)

@@ -59,8 +59,10 @@ with_client() {
 }
 
 with_client "ib_async 2.1.0 (text)" ib_async tests/clients/async_client.py
-with_client "ibapi-latest 10.51.1 (protobuf)" ibapi tests/clients/official.py
-with_client "nautilus-ibapi 10.46.1 (protobuf)" nautilus tests/clients/official.py
+with_client "ibapi-latest 10.51.1 (protobuf)" ibapi tests/clients/official.py \
+    --version 226
+with_client "nautilus-ibapi 10.46.1 (protobuf)" nautilus tests/clients/official.py \
+    --version 225
 with_client "ibapi-latest 10.51.1 capped to 178 (text, IB's decoder as judge)" ibapi \
-    tests/clients/official.py --text
+    tests/clients/official.py --version 178 --text
 echo "all clients are served"
