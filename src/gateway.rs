@@ -118,6 +118,7 @@ async fn run(args: &GatewayArgs, output: Output, prepared: Prepared) -> Result<(
         .map_err(|error| Failure::internal("can't listen for SIGTERM").because(error))?;
     let stop = async {
         tokio::select! {
+            biased;
             _ = term.recv() => {}
             _ = tokio::signal::ctrl_c() => {}
         }

@@ -1,5 +1,5 @@
-//! Implied volatility and Greeks of a price, and the price of a volatility, as a broker's data lines
-//! show them.
+//! Implied volatility and Greeks of a price, and the price of a volatility, as a broker's data
+//! lines show them.
 //!
 //! Model: Black (1976) on the forward; dividends until expiry are taken off the spot at their face
 //! value, an option on a future has the future as its forward. Early exercise is not priced: deep

@@ -82,8 +82,8 @@ pub fn contract_of(instrument: &Instrument) -> Contract {
     }
 }
 
-/// The instruments that a contract's words fit at `now`, by rising con id. What has expired is found
-/// by its con id, or if expired ones are asked for.
+/// The instruments that a contract's words fit at `now`, by rising con id. What has expired is
+/// found by its con id, or if expired ones are asked for.
 pub fn matching<'a>(
     exchange: &'a Exchange,
     wanted: &Contract,
@@ -178,7 +178,8 @@ fn combo_leg(exchange: &Exchange, leg: &ComboLeg) -> Result<Leg, Refusal> {
     Ok(Leg { con_id, ratio: sign * leg.ratio })
 }
 
-/// The contract that executions and positions of a combo order carry if its client's words are gone.
+/// The contract that executions and positions of a combo order carry if its client's words are
+/// gone.
 pub fn bag_of(exchange: &Exchange, combo: &instrument::Contract) -> Contract {
     let legs = combo.legs();
     let first = legs.first().and_then(|leg| exchange.instrument(leg.con_id));

@@ -1,9 +1,9 @@
 //! What the market has said: bars by the minute and by five seconds, and the latest quotes.
 //!
 //! Kept in memory and bounded: three days of minutes, half an hour of five-second bars, two hundred
-//! quotes per line. The market quotes and never prints, so a print is made of each quote: at its bid
-//! or its ask in turn, with the smaller size. Bars are of middles; bid and ask bars lie half a spread
-//! beside them.
+//! quotes per line. The market quotes and never prints, so a print is made of each quote: at its
+//! bid or its ask in turn, with the smaller size. Bars are of middles; bid and ask bars lie half a
+//! spread beside them.
 
 use crate::stamp;
 use market::instrument::ConId;

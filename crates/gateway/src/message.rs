@@ -1,9 +1,9 @@
 //! The messages of the protocol, the same for both dialects: what clients ask, what they are told.
 //!
-//! [`Request`] and [`Response`] are tables: a message's number, its name, its fields. The fields are
-//! structures of our own with IB's tags, so that the protobuf dialect is one call; the text dialect
-//! (`text`) writes and reads the same structures field by field. Left to others: what a message
-//! means (world).
+//! [`Request`] and [`Response`] are tables: a message's number, its name, its fields. The fields
+//! are structures of our own with IB's tags, so that the protobuf dialect is one call; the text
+//! dialect (`text`) writes and reads the same structures field by field. Left to others: what a
+//! message means (world).
 
 pub mod account;
 pub mod contract;

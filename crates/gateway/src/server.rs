@@ -1,10 +1,10 @@
 //! The shell around the gateway: sockets, the clock, the books on disk. Decides nothing.
 //!
-//! One task owns the machine. It takes what readers bring, lets the machine work, writes the changes
-//! of the books, and only then hands the frames to writers: what a client was told survives the
-//! death of this process. Written, not synced: power loss is outside the simulation. Readers wait
-//! when the machine is behind; a client that doesn't read its frames is closed once its queue is
-//! full. The market's state is saved every few seconds; a restart replays it up to the books.
+//! One task owns the machine. It takes what readers bring, lets the machine work, writes the
+//! changes of the books, and only then hands the frames to writers: what a client was told survives
+//! the death of this process. Written, not synced: power loss is outside the simulation. Readers
+//! wait when the machine is behind; a client that doesn't read its frames is closed once its queue
+//! is full. The market's state is saved every few seconds; a restart replays it up to the books.
 
 use crate::control::{Answer, Command, Status};
 use crate::world::{Connection, Input, Output, World};

@@ -1,8 +1,8 @@
 //! The text dialect: fields ended by NUL bytes, in an order that depends on the server version.
 //!
 //! Served are versions 176 to 178, as clients that don't speak protobuf offer them. An unset number
-//! is an empty field; clients also write the greatest double or int. Reading is strict about what is
-//! missing and about what is no number, and never reserves more than the frame holds.
+//! is an empty field; clients also write the greatest double or int. Reading is strict about what
+//! is missing and about what is no number, and never reserves more than the frame holds.
 
 mod orders;
 mod requests;

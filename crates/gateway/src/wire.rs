@@ -1,8 +1,8 @@
 //! Frames and the handshake: bytes of a connection to requests, responses to bytes.
 //!
 //! A client opens with `API\0` and a frame that names the versions it speaks; the gateway answers
-//! with one and its time. Version ranges of the clients in use don't overlap, so each connection has
-//! its own: the highest of both sides, but nothing between 179 and 212, where messages turn to
+//! with one and its time. Version ranges of the clients in use don't overlap, so each connection
+//! has its own: the highest of both sides, but nothing between 179 and 212, where messages turn to
 //! protobuf one by one. Frames are a length and as many bytes. What arrives is bounded by
 //! [`LONGEST_FRAME`]; a length beyond it, a truncated opening or an unknown dialect end the
 //! connection with a reason, an unreadable message is skipped with one.

@@ -1,10 +1,11 @@
 //! The gateway as one machine: bytes, time and commands in; bytes and closed connections out.
 //!
 //! It owns the exchange, the market that moves it, and every session. `on` works off the market up
-//! to `now`, then the input, then everything that clients have to hear. What it changed in the books
-//! is taken by the host, written down, and only then may the host send what `on` returned. Nothing
-//! in it reads a clock or a socket. Its parts: `session` (start, ids, sending), `orders`, `account`,
-//! `lines` (market data), `past` (bars and ticks), `reference` (contracts, news), `faults`.
+//! to `now`, then the input, then everything that clients have to hear. What it changed in the
+//! books is taken by the host, written down, and only then may the host send what `on` returned.
+//! Nothing in it reads a clock or a socket. Its parts: `session` (start, ids, sending), `orders`,
+//! `account`, `lines` and `streams` (market data), `past` (bars and ticks), `reference` (contracts,
+//! news), `faults`.
 
 mod account;
 mod faults;
@@ -13,6 +14,7 @@ mod orders;
 mod past;
 mod reference;
 mod session;
+mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -231,7 +233,8 @@ impl World {
         self.quotes_total
     }
 
-    /// Learns a stretch of the past that the market itself no longer tells, before anybody connects.
+    /// Learns a stretch of the past that the market itself no longer tells, before anybody
+    /// connects.
     pub fn learn(&mut self, step: &MarketStep) {
         for instrument in &step.listed {
             self.exchange.list(instrument.clone());

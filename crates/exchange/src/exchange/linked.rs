@@ -1,11 +1,11 @@
 //! Orders that wait for something, and orders that others wait for: held ones, stops, brackets and
 //! groups.
 //!
-//! A held order waits for its release: by an amendment, or by a child that is sent released. A child
-//! waits until its parent is filled; it ends with a parent that ends unfilled, and closes no more
-//! than a parent that ended partly filled has opened. The children of one parent are a group that
-//! reduces itself, if they name no other. A stop waits until its trigger is bid (a purchase) or
-//! asked (a sale); one quote suffices. Held orders keep their place in time from acceptance.
+//! A held order waits for its release: by an amendment, or by a child that is sent released. A
+//! child waits until its parent is filled; it ends with a parent that ends unfilled, and closes no
+//! more than a parent that ended partly filled has opened. The children of one parent are a group
+//! that reduces itself, if they name no other. A stop waits until its trigger is bid (a purchase)
+//! or asked (a sale); one quote suffices. Held orders keep their place in time from acceptance.
 
 use super::Exchange;
 use super::intake::{Refusal, refuse};

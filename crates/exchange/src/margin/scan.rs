@@ -1,10 +1,10 @@
-//! Scenario margin for futures and the options on them, in the manner of CME's SPAN: the worst loss of
-//! a product's whole portfolio over sixteen scenarios, and at least a minimum per short option.
+//! Scenario margin for futures and the options on them, in the manner of CME's SPAN: the worst loss
+//! of a product's whole portfolio over sixteen scenarios, and at least a minimum per short option.
 //!
 //! Scenarios: the future moves by 0, 1/3, 2/3 and 3/3 of the price range, up and down, each with
 //! volatility up and down; two extreme moves of twice the range count with 35 % of their loss.
-//! Options are revalued by Black (1976) at their marks' implied volatility; one without counts at its
-//! intrinsic value. Not modelled: spreads between months and products, and the exchange's own
+//! Options are revalued by Black (1976) at their marks' implied volatility; one without counts at
+//! its intrinsic value. Not modelled: spreads between months and products, and the exchange's own
 //! parameter files.
 
 use super::Holding;

@@ -1,7 +1,8 @@
 //! Contracts and what is asked and told about them.
 //!
 //! Field names and units are IB's; the tags are those of its published protocol. Fields that a
-//! simulation has nothing to say about are left out: the decoder skips them, the encoder omits them.
+//! simulation has nothing to say about are left out: the decoder skips them, the encoder omits
+//! them.
 
 /// What is traded.
 #[derive(Clone, PartialEq, prost::Message)]

@@ -195,20 +195,13 @@ impl World {
         let number = i64::from(id);
         if self.exchange.working_order(client, number).is_none() {
             let (code, text) = match self.ended(client, number) {
-                Some(EndState::Filled) => (
-                    10148,
-                    format!(
-                        "OrderId {id} that needs to be cancelled can not be cancelled, state: Filled."
-                    ),
-                ),
-                Some(_) => (
-                    161,
-                    format!(
-                        "Cancel attempted when order is not in a cancellable state. OrderId {id}"
-                    ),
-                ),
-                None => (10147, format!("OrderId {id} that needs to be cancelled is not found.")),
+                Some(EndState::Filled) => {
+                    (10148, "that needs to be cancelled can not be cancelled, state: Filled.")
+                }
+                Some(_) => (161, "is not in a cancellable state."),
+                None => (10147, "that needs to be cancelled is not found."),
             };
+            let text = format!("OrderId {id} {text}");
             self.error(connection, id, code, &text, now);
             return;
         }

@@ -1,6 +1,6 @@
 //! The past on request: bars, ticks, and when they begin.
 
-use super::lines::{self, KeptBars};
+use super::streams::{self, KeptBars};
 use super::{Connection, World};
 use crate::bars::{self, Shown};
 use crate::message::data::*;
@@ -132,17 +132,17 @@ impl World {
         let answer = match request.what.as_str() {
             "TRADES" => Response::HistoricalTicksLast(HistoricalTicksLast {
                 req_id: id,
-                ticks: quotes.iter().filter_map(lines::last).collect(),
+                ticks: quotes.iter().filter_map(streams::last).collect(),
                 done: true,
             }),
             "BID_ASK" => Response::HistoricalTicksBidAsk(HistoricalTicksBidAsk {
                 req_id: id,
-                ticks: quotes.iter().map(lines::bid_ask).collect(),
+                ticks: quotes.iter().map(streams::bid_ask).collect(),
                 done: true,
             }),
             "MIDPOINT" => Response::HistoricalTicks(HistoricalTicks {
                 req_id: id,
-                ticks: quotes.iter().filter_map(lines::middle).collect(),
+                ticks: quotes.iter().filter_map(streams::middle).collect(),
                 done: true,
             }),
             other => {

@@ -1,6 +1,7 @@
 //! Sessions: the start, one client id each, order ids, pace, and how a response leaves.
 
-use super::lines::{BarLine, KeptBars, Line, TickLine};
+use super::lines::Line;
+use super::streams::{BarLine, KeptBars, TickLine};
 use super::{Connection, Output, World};
 use crate::message::session::{ManagedAccounts, NextValidId};
 use crate::message::{MessageError, Response};

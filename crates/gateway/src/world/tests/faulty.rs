@@ -167,7 +167,7 @@ fn a_corrupt_frame_keeps_its_length() {
 #[test]
 fn commands_are_read_from_lines_and_unknown_words_are_refused() {
     let read = |line: &str| serde_json::from_str::<Command>(line);
-    let line = r#"{"do":"fault","client":1,"message":"OrderStatus","action":{"delay":{"milliseconds":5}}}"#;
+    let line = r#"{"do":"fault","client":1,"action":{"delay":{"milliseconds":5}}}"#;
     assert!(matches!(read(line), Ok(Command::Fault(Rule { count: 1, .. }))));
     assert!(matches!(read(r#"{"do":"notice","code":1100}"#), Ok(Command::Notice { code: 1100 })));
     assert!(matches!(read(r#"{"do":"close"}"#), Ok(Command::Close { client: None })));

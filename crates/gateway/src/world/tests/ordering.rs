@@ -193,7 +193,8 @@ fn a_what_if_is_answered_and_uses_no_number() {
 fn what_is_not_simulated_is_refused_with_a_code() {
     let mut bench = Bench::new();
     let client = bench.client(1);
-    let table: [(i32, fn(&mut Order)); 7] = [
+    type Change = fn(&mut Order);
+    let table: [(i32, Change); 7] = [
         (387, |order| order.order_type = "TRAIL".to_owned()),
         (387, |order| order.conditions = vec![Condition { kind: 1 }]),
         (321, |order| order.action = "HOLD".to_owned()),
