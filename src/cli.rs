@@ -56,6 +56,12 @@ pub enum Command {
     /// The same tree of roles as `run`, deterministic: the same data, seed and strategies give the
     /// same state hash.
     Replay(ReplayArgs),
+    /// Start a simulated IB Gateway that any client of Interactive Brokers can connect to
+    ///
+    /// A protocol-conformant simulation on this machine only, with its own market, books and
+    /// account: limit, market and stop orders, combos, brackets, fills, Greeks, history. It keeps
+    /// its books through a kill; SIGTERM ends it.
+    Gateway(GatewayArgs),
     /// Show whether the running node is ready, trading and in agreement with its broker
     Status(ClientArgs),
     /// Show every role of the running node: status, restarts, queue
@@ -196,6 +202,48 @@ pub struct ReplayArgs {
     /// The folder with main.yaml, environment/ and strategies/
     #[arg(long, value_name = "DIR", default_value = "config")]
     pub config: PathBuf,
+}
+
+/// Flags of `gateway`.
+#[derive(Args, Clone, Debug, PartialEq)]
+pub struct GatewayArgs {
+    /// Where clients connect (this machine only); 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 4002)]
+    pub port: u16,
+    /// Where faults and manual orders are asked for, one JSON object a line
+    #[arg(long, value_name = "PORT")]
+    pub control_port: Option<u16>,
+    /// Where quotes come from
+    #[arg(long, value_enum, default_value = "builtin", conflicts_with = "replay")]
+    pub market: GatewayMarket,
+    /// Play a recorded day of this folder in LEAN's format instead
+    #[arg(long, value_name = "DIR", requires = "date")]
+    pub replay: Option<PathBuf>,
+    /// The day to play
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = Date::parse, requires = "replay")]
+    pub date: Option<Date>,
+    /// Root symbol, where the folder has several
+    #[arg(long, value_name = "SYM", requires = "replay")]
+    pub underlying: Option<String>,
+    /// How many seconds of market time pass per second; 0: only as the control port says
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = gateway_speed)]
+    pub speed: f64,
+    /// Seed of the built-in market, when its folder is new
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// The account's name
+    #[arg(long, value_name = "NAME", default_value = "DU1234567")]
+    pub account: String,
+    /// The folder with the gateway's books [default: ./state/gateway; a replay keeps none]
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+}
+
+/// The markets of the gateway that need no recorded data.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GatewayMarket {
+    /// The seeded one: SIM, SIMX and their options.
+    Builtin,
 }
 
 /// Flags of `halt`.
@@ -357,6 +405,10 @@ fn speed(text: &str) -> Result<f64, String> {
     let allowed = "write a number from 0.1 to 1000";
     let speed: f64 = text.parse().map_err(|_| allowed.to_owned())?;
     if (0.1..=1000.0).contains(&speed) { Ok(speed) } else { Err(allowed.to_owned()) }
+}
+
+fn gateway_speed(text: &str) -> Result<f64, String> {
+    if text == "0" { Ok(0.0) } else { speed(text) }
 }
 
 fn reason(text: &str) -> Result<String, String> {

@@ -8,6 +8,7 @@ use crate::cli::{
 use crate::client::Client;
 use crate::control::{FaultKind, FaultRequest, FaultView, Resumed, SnapshotView};
 use crate::failure::Failure;
+use crate::gateway;
 use crate::halting::{self, Way};
 use crate::option_tables;
 use crate::replay;
@@ -57,6 +58,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
         Command::Run(args) => run::run(args, output),
         Command::Replay(args) => replay::replay(args, output),
+        Command::Gateway(args) => gateway::gateway(args, output),
         Command::Status(client) => view(client, output, "/status", terminal::status),
         Command::Tree(client) => {
             view(client, output, "/tree", |rows: &Vec<_>, paint| terminal::tree(rows, paint))

@@ -13,6 +13,7 @@ pub mod configuration;
 pub mod control;
 pub mod dispatch;
 pub mod failure;
+pub mod gateway;
 pub mod halting;
 pub mod option_tables;
 pub mod replay;

@@ -88,7 +88,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap", &["optionsib"]),
     ("metrics", &["actors"]),
     ("metrics-exporter-prometheus", &["optionsib"]),
-    ("tokio", &["actors", "chaos", "optionsib"]),
+    ("tokio", &["actors", "chaos", "gateway", "optionsib"]),
+    ("prost", &["gateway"]),
     ("rand", &[]),
 ];
 

@@ -8,7 +8,7 @@
 
 use crate::day::DayEnd;
 use crate::fees::FeeTally;
-use crate::order::{CompletedOrder, EndState, OpenOrder};
+use crate::order::{CompletedOrder, EndState, OpenOrder, Stage};
 use crate::report::{ComboExecution, Delivery, Event, EventKind, Execution};
 use market::instrument::{ConId, Instrument};
 use market::money::{Currency, Money, Price, Quantity};
@@ -68,6 +68,29 @@ pub enum BookChange {
         /// Its place in time from here on.
         priority: u64,
     },
+    /// An order was changed in more than limit and total.
+    Amended(Box<OpenOrder>),
+    /// An order came a stage further.
+    Staged {
+        /// The order.
+        perm_id: i64,
+        /// Where it is from here on.
+        stage: Stage,
+    },
+    /// A client's order numbers go on above this one.
+    NumbersSeen {
+        /// The client.
+        client: i32,
+        /// The highest number that it has seen.
+        number: i64,
+    },
+    /// An execution's price was corrected; its identity has another revision.
+    Corrected {
+        /// The identity so far.
+        exec_id: String,
+        /// The execution as it stands from here on.
+        execution: Box<Execution>,
+    },
     /// An order executed, in one instrument or in all legs of a combo.
     Executed {
         /// The order.
@@ -117,6 +140,9 @@ pub struct Books {
     pub(crate) fees: BTreeMap<Currency, Money>,
     pub(crate) dividends: BTreeMap<ConId, BTreeMap<Date, Price>>,
     pub(crate) highest_client_order_id: i64,
+    /// The same for clients other than the first.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) highest_by_client: BTreeMap<i32, i64>,
     pub(crate) next_perm_id: i64,
     pub(crate) next_priority: u64,
     pub(crate) next_execution: u32,
@@ -137,6 +163,7 @@ impl Default for Books {
             fees: BTreeMap::new(),
             dividends: BTreeMap::new(),
             highest_client_order_id: 0,
+            highest_by_client: BTreeMap::new(),
             next_perm_id: FIRST_PERM_ID,
             next_priority: 1,
             next_execution: 1,
@@ -154,6 +181,9 @@ pub enum BookError {
     /// It names an instrument whose terms are not in the books.
     #[error("{0:?} is not in the books; lines before this one are missing")]
     Instrument(ConId),
+    /// It names an execution that is not in the books.
+    #[error("execution {0} is not in the books; lines before this one are missing")]
+    Execution(String),
     /// The line is not a change.
     #[error("line {line} of the venue's book is not readable: {reason}")]
     Line {
@@ -174,15 +204,13 @@ impl Books {
                 self.instruments.insert(instrument.con_id, instrument);
             }
             BookChange::Accepted(order) => {
-                self.highest_client_order_id =
-                    self.highest_client_order_id.max(order.client_order_id);
+                self.see_number(order.instructions.client, order.client_order_id);
                 self.next_perm_id = order.perm_id + 1;
                 self.next_priority = order.priority + 1;
                 self.open.insert(order.perm_id, order);
             }
             BookChange::Refused(order) => {
-                self.highest_client_order_id =
-                    self.highest_client_order_id.max(order.client_order_id);
+                self.see_number(order.client, order.client_order_id);
                 self.completed.push(order);
             }
             BookChange::Modified { perm_id, limit, quantity, priority } => {
@@ -190,6 +218,18 @@ impl Books {
                 (order.limit, order.quantity, order.priority) = (limit, quantity, priority);
                 self.next_priority = self.next_priority.max(priority + 1);
             }
+            BookChange::Amended(order) => {
+                let perm_id = order.perm_id;
+                let place = self.open.get_mut(&perm_id).ok_or(BookError::Order(perm_id))?;
+                self.next_priority = self.next_priority.max(order.priority + 1);
+                *place = *order;
+            }
+            BookChange::Staged { perm_id, stage } => {
+                let order = self.open.get_mut(&perm_id).ok_or(BookError::Order(perm_id))?;
+                order.stage = stage;
+            }
+            BookChange::NumbersSeen { client, number } => self.see_number(client, number),
+            BookChange::Corrected { exec_id, execution } => self.correct(&exec_id, *execution)?,
             BookChange::Executed { perm_id, units, combo, legs } => {
                 self.book_executions(perm_id, units, combo, legs)?;
             }
@@ -198,10 +238,12 @@ impl Books {
                 self.completed.push(CompletedOrder {
                     perm_id,
                     client_order_id: order.client_order_id,
-                    reference: order.reference,
+                    reference: order.reference.clone(),
                     end,
                     filled: order.filled,
                     time,
+                    client: order.instructions.client,
+                    order: (!order.instructions.is_plain()).then(|| Box::new(order)),
                 });
             }
             BookChange::Event(event) => self.book_event(event)?,
@@ -215,6 +257,37 @@ impl Books {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn see_number(&mut self, client: i32, number: i64) {
+        let highest = if client == 0 {
+            &mut self.highest_client_order_id
+        } else {
+            self.highest_by_client.entry(client).or_default()
+        };
+        *highest = number.max(*highest);
+    }
+
+    /// The highest order number that `client` has used or seen.
+    #[must_use]
+    pub fn highest_number(&self, client: i32) -> i64 {
+        if client == 0 {
+            self.highest_client_order_id
+        } else {
+            self.highest_by_client.get(&client).copied().unwrap_or(0)
+        }
+    }
+
+    /// Takes an execution back at its price and books it again at the corrected one.
+    fn correct(&mut self, exec_id: &str, corrected: Execution) -> Result<(), BookError> {
+        let place = self.executions.iter().position(|one| one.exec_id == exec_id);
+        let place = place.ok_or_else(|| BookError::Execution(exec_id.to_owned()))?;
+        let before = self.executions[place].price;
+        let signed = Quantity(corrected.side.sign() * corrected.quantity.0);
+        self.trade(corrected.con_id, Quantity(-signed.0), before)?;
+        self.trade(corrected.con_id, signed, corrected.price)?;
+        self.executions[place] = corrected;
         Ok(())
     }
 

@@ -7,15 +7,24 @@
 //! where quotes come from (builtin, recorded), writing the changes down (book_file), sockets (the
 //! host).
 
+mod amending;
 #[cfg(test)]
 mod behaviour;
 mod closing;
+mod correcting;
 mod intake;
+mod linked;
+#[cfg(test)]
+mod linked_orders;
 mod matching;
+mod preview;
 #[cfg(test)]
 mod properties;
 
-use crate::books::{BookChange, BookError, Books};
+pub use intake::Refusal;
+pub use preview::{MarginState, Preview};
+
+use crate::books::{BookChange, BookError, Books, Position};
 use crate::day::Days;
 use crate::fees::FeeSchedule;
 use crate::margin::MarginRule;
@@ -129,7 +138,10 @@ pub struct Exchange {
     books: Books,
     lines: BTreeMap<ConId, Line>,
     in_flight: VecDeque<(Timestamp, Request)>,
-    reports: VecDeque<(Timestamp, Report)>,
+    /// When each is heard, by which client, and what it says.
+    reports: VecDeque<(Timestamp, i32, Report)>,
+    /// Whose request is being worked off; reports that name no order go to it.
+    speaker: i32,
     changes: Vec<BookChange>,
     /// The next instant at which something happens by itself.
     due: Timestamp,
@@ -181,6 +193,7 @@ impl Exchange {
             lines,
             in_flight: VecDeque::new(),
             reports: VecDeque::new(),
+            speaker: 0,
             changes: Vec::new(),
             due: Timestamp::MAX,
             settlement_retry: Timestamp::EPOCH,
@@ -222,6 +235,8 @@ impl Exchange {
             touched.extend_from_slice(&line.orders);
         }
         if !touched.is_empty() {
+            self.pull_triggers(&touched, now);
+            touched.retain(|perm_id| self.books.open.contains_key(perm_id));
             self.match_resting(touched, now);
         }
     }
@@ -247,7 +262,7 @@ impl Exchange {
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
         let arrival = self.in_flight.front().map_or(Timestamp::MAX, |(at, _)| *at);
-        let report = self.reports.front().map_or(Timestamp::MAX, |(at, _)| *at);
+        let report = self.reports.front().map_or(Timestamp::MAX, |(at, _, _)| *at);
         let next = self.due.min(arrival).min(report);
         (next < Timestamp::MAX).then_some(next)
     }
@@ -255,8 +270,13 @@ impl Exchange {
     /// The reports that have reached the client by `now`. The host takes them; what it never takes
     /// stays.
     pub fn take_reports(&mut self, now: Timestamp) -> Vec<Report> {
-        let visible = self.reports.iter().take_while(|(at, _)| *at <= now).count();
-        self.reports.drain(..visible).map(|(_, report)| report).collect()
+        self.take_addressed(now).into_iter().map(|(_, report)| report).collect()
+    }
+
+    /// The same, each with the client whose order or request it is about.
+    pub fn take_addressed(&mut self, now: Timestamp) -> Vec<(i32, Report)> {
+        let visible = self.reports.iter().take_while(|(at, _, _)| *at <= now).count();
+        self.reports.drain(..visible).map(|(_, client, report)| (client, report)).collect()
     }
 
     /// The client is gone: reports under way to it are lost. Requests that it sent still arrive.
@@ -284,6 +304,22 @@ impl Exchange {
     /// Working orders, by the venue's number.
     pub fn open_orders(&self) -> impl Iterator<Item = &OpenOrder> {
         self.books.open.values()
+    }
+
+    /// The order of this number, working or as it last stood (of those with instructions).
+    #[must_use]
+    pub fn order(&self, perm_id: i64) -> Option<&OpenOrder> {
+        let ended = || {
+            let mut completed = self.books.completed.iter().rev();
+            completed.find(|order| order.perm_id == perm_id)?.order.as_deref()
+        };
+        self.books.open.get(&perm_id).or_else(ended)
+    }
+
+    /// The working order of this client and number.
+    #[must_use]
+    pub fn working_order(&self, client: i32, client_order_id: i64) -> Option<&OpenOrder> {
+        self.working(client, client_order_id)
     }
 
     /// Orders that ended, oldest first.
@@ -340,6 +376,68 @@ impl Exchange {
         self.books.highest_client_order_id + 1
     }
 
+    /// The same for any client.
+    #[must_use]
+    pub fn next_order_id_of(&self, client: i32) -> i64 {
+        self.books.highest_number(client) + 1
+    }
+
+    /// `client` has been shown an order number; its own go on above it.
+    pub fn see_number(&mut self, client: i32, number: i64) {
+        if number > self.books.highest_number(client) {
+            self.commit(BookChange::NumbersSeen { client, number });
+        }
+    }
+
+    /// Every instrument that is listed or in the books, by rising con id.
+    pub fn instruments(&self) -> impl Iterator<Item = &Instrument> {
+        self.catalog.values()
+    }
+
+    /// The terms of an instrument.
+    #[must_use]
+    pub fn instrument(&self, con_id: ConId) -> Option<&Instrument> {
+        self.catalog.get(&con_id)
+    }
+
+    /// The market's last quote.
+    #[must_use]
+    pub fn quote(&self, con_id: ConId) -> Option<Quote> {
+        self.lines.get(&con_id).map(|line| line.quote)
+    }
+
+    /// The latest instant that the books tell of.
+    #[must_use]
+    pub fn books_time(&self) -> Timestamp {
+        let books = &self.books;
+        let opened = books.open.values().map(|order| order.accepted).max();
+        let times = [
+            Some(books.last_day_end),
+            opened,
+            books.completed.last().map(|order| order.time),
+            books.executions.last().map(|one| one.time),
+            books.events.last().map(|event| event.time),
+        ];
+        times.into_iter().flatten().max().unwrap_or(Timestamp::EPOCH)
+    }
+
+    /// When the last exchange day ended.
+    #[must_use]
+    pub const fn last_day_end(&self) -> Timestamp {
+        self.books.last_day_end
+    }
+
+    /// Every instrument that the books have a position in, or had.
+    pub fn book_positions(&self) -> impl Iterator<Item = (ConId, Position)> {
+        self.books.positions.iter().map(|(con_id, position)| (*con_id, *position))
+    }
+
+    /// What a position stands in the books for.
+    #[must_use]
+    pub fn position(&self, con_id: ConId) -> Option<Position> {
+        self.books.positions.get(&con_id).copied()
+    }
+
     /// The middle of the last valid two-sided quote.
     #[must_use]
     pub fn mark(&self, con_id: ConId) -> Option<Price> {
@@ -352,7 +450,11 @@ impl Exchange {
     }
 
     fn report(&mut self, report: Report, at: Timestamp) {
-        self.reports.push_back((at.plus(self.config.report_latency), report));
+        self.report_to(self.speaker, report, at);
+    }
+
+    fn report_to(&mut self, client: i32, report: Report, at: Timestamp) {
+        self.reports.push_back((at.plus(self.config.report_latency), client, report));
     }
 
     fn event(&mut self, kind: EventKind, currency: Currency, at: Timestamp) {

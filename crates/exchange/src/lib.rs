@@ -12,6 +12,7 @@ pub mod builtin;
 pub mod day;
 pub mod exchange;
 pub mod fees;
+pub mod greeks;
 pub mod margin;
 pub mod order;
 pub mod random;
@@ -25,6 +26,9 @@ mod ten_trade_day;
 
 pub use books::{BookChange, BookError, Books, Position};
 pub use exchange::{AssignmentRule, Exchange, ExchangeConfig};
-pub use order::{CompletedOrder, EndState, NewOrder, OpenOrder, Request, TimeInForce};
+pub use order::{
+    CompletedOrder, EndState, GroupRule, Instructions, NewOrder, OpenOrder, OrderGroup, OrderKind,
+    Request, Stage, Ticket, TimeInForce,
+};
 pub use recorded::{MarketSource, MarketStep};
 pub use report::{ComboExecution, Delivery, Event, EventKind, Execution, Report};

@@ -1,11 +1,16 @@
 //! What the account must hold for its positions: Reg-T like for stocks and options, a flat amount
 //! per contract for futures and short options on them.
 //!
-//! Simplified on purpose: half of a stock's value; full value of long options; for short options
+//! With a scan rule futures and their options are margined by scenarios instead. Simplified on
+//! purpose: half of a stock's value; full value of long options; for short options
 //! the larger of 20 % of the underlying less what it is out of the money and 10 % (calls: of the
 //! underlying, puts: of the strike); short options paired with long ones of the same right that
 //! expire no earlier need the width; calls covered by shares need nothing. Equity counts every
 //! position at its mark. Left to others: when it is asked (intake).
+
+mod scan;
+
+pub use scan::ScanRule;
 
 use market::instrument::{ConId, Instrument, InstrumentKind, OptionTerms, Right};
 use market::money::{Money, Price, Quantity};
@@ -26,6 +31,9 @@ pub struct MarginRule {
     pub short_option_percent: u32,
     /// Least percent of the underlying (call) or the strike (put).
     pub short_option_floor_percent: u32,
+    /// Futures and options on them by scenarios, in place of the flat amounts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan: Option<ScanRule>,
 }
 
 impl Default for MarginRule {
@@ -36,6 +44,7 @@ impl Default for MarginRule {
             stock_percent: 50,
             short_option_percent: 20,
             short_option_floor_percent: 10,
+            scan: None,
         }
     }
 }
@@ -51,6 +60,8 @@ pub struct Holding<'a> {
     pub mark: Price,
     /// Its underlying's price now, for options.
     pub underlying_mark: Option<Price>,
+    /// Until its last trade; 0 for what has none.
+    pub years: f64,
 }
 
 struct OptionLot<'a> {
@@ -60,9 +71,36 @@ struct OptionLot<'a> {
 }
 
 impl MarginRule {
+    /// What it takes to keep positions: half of the opening part for stocks (Regulation T: 50 and
+    /// 25 %), ten elevenths for futures, the same for options.
+    #[must_use]
+    pub fn maintenance(&self) -> Self {
+        let part = |amount: Money| Money::from_micros(amount.micros() / 11 * 10);
+        Self {
+            per_future: part(self.per_future),
+            per_short_future_option: part(self.per_short_future_option),
+            stock_percent: self.stock_percent / 2,
+            scan: self.scan.map(ScanRule::maintenance),
+            ..self.clone()
+        }
+    }
+
     /// What `holdings` require.
     #[must_use]
     pub fn requirement(&self, holdings: &[Holding<'_>]) -> Money {
+        let Some(scan) = &self.scan else {
+            return self.flat_requirement(holdings);
+        };
+        let by_future = |holding: &&Holding<'_>| {
+            let kind = &holding.instrument.kind;
+            matches!(kind, InstrumentKind::Future(_) | InstrumentKind::FutureOption(_))
+        };
+        let (futures, others): (Vec<_>, Vec<_>) = holdings.iter().partition(by_future);
+        let others: Vec<Holding<'_>> = others.into_iter().copied().collect();
+        scan.requirement(&futures) + self.flat_requirement(&others)
+    }
+
+    fn flat_requirement(&self, holdings: &[Holding<'_>]) -> Money {
         let mut total = Money::ZERO;
         let mut shares: BTreeMap<ConId, i64> = BTreeMap::new();
         let mut lots: Vec<OptionLot<'_>> = Vec::new();
@@ -162,6 +200,7 @@ mod tests {
             quantity: Quantity(quantity),
             mark: Price::from_units(mark),
             underlying_mark: Some(Price::from_units(100)),
+            years: 0.1,
         }
     }
 

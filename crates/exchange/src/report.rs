@@ -229,6 +229,13 @@ pub enum Report {
         /// The reason.
         text: String,
     },
+    /// An order that waited for its release, its parent or its trigger has come a stage further.
+    Staged {
+        /// The client's number.
+        client_order_id: i64,
+        /// The venue's.
+        perm_id: i64,
+    },
     /// Something happened without a trade.
     Event(Event),
 }

@@ -186,6 +186,12 @@ impl TickRule {
         }
     }
 
+    /// The bands: from which price upwards, which increment.
+    #[must_use]
+    pub fn steps(&self) -> &[(Price, Price)] {
+        &self.0
+    }
+
     /// The increment at `price` (its size decides; a credit has the increment of the same debit).
     #[must_use]
     pub fn increment(&self, price: Price) -> Price {

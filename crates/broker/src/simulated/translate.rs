@@ -86,6 +86,8 @@ pub fn report(said: venue::Report) -> Vec<Report> {
         venue::Report::CancelRejected { client_order_id, code, text: _ } => {
             vec![Report::CancelRejected { order_id: OrderId(client_order_id), code }]
         }
+        // Only orders with a trigger or a parent have stages; this port places none.
+        venue::Report::Staged { .. } => Vec::new(),
         venue::Report::Event(event) => vec![Report::Lifecycle(lifecycle(&event))],
     }
 }

@@ -34,7 +34,8 @@ impl Exchange {
         let day_end = self.next_day_end().map_or(Timestamp::MAX, |end| end.at);
         let orders = self.books.open.values().flat_map(|order| order.contract.legs());
         let last_trades = orders.filter_map(|leg| self.books.instruments[&leg.con_id].last_trade());
-        let order_end = last_trades.min().unwrap_or(Timestamp::MAX);
+        let good_till = self.books.open.values().filter_map(|order| order.instructions.good_till);
+        let order_end = last_trades.chain(good_till).min().unwrap_or(Timestamp::MAX);
         let positions = self.positions();
         let settlement = positions.iter().filter_map(|(con_id, _)| {
             Some(self.settles_at(&self.books.instruments[con_id])?.max(self.settlement_retry))
@@ -95,7 +96,11 @@ impl Exchange {
             .books
             .open
             .values()
-            .filter(|order| order.contract.legs().iter().any(|leg| ended(leg.con_id)))
+            .filter(|order| {
+                let good_till = order.instructions.good_till;
+                good_till.is_some_and(|end| end <= at)
+                    || order.contract.legs().iter().any(|leg| ended(leg.con_id))
+            })
             .map(|order| order.perm_id)
             .collect();
         for perm_id in expired {

@@ -4,7 +4,8 @@
 //! reaches it; a combo executes all legs at once at their quotes, when these add up to its limit or
 //! better. No execution exceeds the displayed size that is left. Own orders in one instrument are
 //! served by price, then time; combos after them, by time. One-sided, crossed and locked quotes
-//! fill nothing.
+//! fill nothing. A market order takes whatever is quoted; one that is whole or nothing waits for a
+//! size that fills it.
 
 use super::Exchange;
 use crate::books::{BookChange, BookedExecution};
@@ -38,7 +39,9 @@ impl Exchange {
             let order = &self.books.open[perm_id];
             match &order.contract {
                 Contract::Single(con_id) => {
-                    let worse = -order.side.sign() * order.limit.micros();
+                    let priced = order.instructions.kind.has_limit();
+                    let worse =
+                        if priced { -order.side.sign() * order.limit.micros() } else { i64::MIN };
                     (0, con_id.0, order.side, worse, order.priority)
                 }
                 Contract::Combo(_) => (1, 0, order.side, 0, order.priority),
@@ -61,7 +64,8 @@ impl Exchange {
     }
 
     fn execute(&mut self, perm_id: i64, arriving: bool, at: Timestamp) {
-        let Some(order) = self.books.open.get(&perm_id).cloned() else {
+        let order = self.books.open.get(&perm_id).filter(|order| order.stage.is_working());
+        let Some(order) = order.cloned() else {
             return;
         };
         let Some(plan) = self.plan(&order, arriving, at) else {
@@ -78,11 +82,13 @@ impl Exchange {
         self.book(&order, &plan, at);
         let (filled, remaining) =
             (order.filled + Quantity(plan.units), order.remaining() - Quantity(plan.units));
-        let client_order_id = order.client_order_id;
-        self.report(Report::Status { client_order_id, perm_id, filled, remaining }, at);
+        let (client, client_order_id) = (order.instructions.client, order.client_order_id);
+        let status = Report::Status { client_order_id, perm_id, filled, remaining };
+        self.report_to(client, status, at);
         if remaining.is_zero() {
             self.end_order(perm_id, EndState::Filled, at);
         }
+        self.settle_group(&order, Quantity(plan.units), at);
     }
 
     fn plan(&self, order: &OpenOrder, arriving: bool, at: Timestamp) -> Option<Plan> {
@@ -102,14 +108,20 @@ impl Exchange {
             net += price.times(i64::from(leg.ratio));
             legs.push(PlannedLeg { con_id: leg.con_id, side, per_unit, price });
         }
+        let priced = order.instructions.kind.has_limit();
         let reached = match order.side {
+            _ if !priced => true,
             Side::Buy => net <= order.limit,
             Side::Sell => net >= order.limit,
         };
-        if !reached || units == 0 {
+        let whole = !order.instructions.whole_only || units == order.remaining().0;
+        if !reached || units == 0 || !whole {
             return None;
         }
-        if !arriving && let ([leg], Contract::Single(_)) = (legs.as_mut_slice(), &order.contract) {
+        if !arriving
+            && priced
+            && let ([leg], Contract::Single(_)) = (legs.as_mut_slice(), &order.contract)
+        {
             (leg.price, net) = (order.limit, order.limit);
         }
         Some(Plan { units, net, legs })
@@ -166,14 +178,15 @@ impl Exchange {
             combo: combo.clone(),
             legs,
         });
+        let client = order.instructions.client;
         if let Some(combo) = combo {
-            self.report(Report::ComboExecuted(combo), at);
+            self.report_to(client, Report::ComboExecuted(combo), at);
         }
         for execution in executions {
             let (exec_id, amount, currency) =
                 (execution.exec_id.clone(), execution.fee, execution.currency);
-            self.report(Report::Executed(execution), at);
-            self.report(Report::Fee { exec_id, amount, currency }, at);
+            self.report_to(client, Report::Executed(execution), at);
+            self.report_to(client, Report::Fee { exec_id, amount, currency }, at);
         }
         for (con_id, price) in variations {
             self.variation(con_id, price, at);

@@ -1,0 +1,176 @@
+//! Faults on demand, the broker's own screen, corrections.
+
+use super::*;
+use crate::control::{Action, Direction, Rule};
+
+fn fault(message: &str, action: Action, count: u32) -> Command {
+    Command::Fault(Rule {
+        client: Some(1),
+        message: Some(message.to_owned()),
+        direction: Direction::Responses,
+        action,
+        count,
+    })
+}
+
+#[test]
+fn messages_are_dropped_doubled_delayed_and_reordered_on_demand() {
+    let mut bench = Bench::new();
+    let client = bench.client(1);
+    let mut number = 0;
+    let mut heard = |bench: &mut Bench, action| {
+        number += 1;
+        bench.command(&fault("OrderStatus", action, 1));
+        let request = limit(number, SIM, "BUY", 1, 50.0);
+        let heard = bench.ask(client, &request);
+        heard.iter().map(Response::name).collect::<Vec<_>>()
+    };
+    let (open, status) = ("OpenOrder", "OrderStatus");
+    assert_eq!(heard(&mut bench, Action::Drop), [open]);
+    assert_eq!(heard(&mut bench, Action::Duplicate), [open, status, status]);
+    assert_eq!(heard(&mut bench, Action::Delay { milliseconds: 500 }), [open]);
+    bench.pass(499);
+    assert_eq!(bench.listen(client), []);
+    bench.pass(1);
+    assert_eq!(words(&bench.listen(client)), ["3 Submitted 0/1"]);
+    bench.command(&fault("OpenOrder", Action::Reorder, 1));
+    let names: Vec<&str> =
+        bench.ask(client, &limit(9, SIM, "BUY", 1, 50.0)).iter().map(Response::name).collect();
+    assert_eq!(names, [status, open]);
+}
+
+#[test]
+fn a_swallowed_order_never_arrives_and_its_number_is_told_again() {
+    let mut bench = Bench::new();
+    let client = bench.client(1);
+    let rule = Rule {
+        client: Some(1),
+        message: Some("PlaceOrder".to_owned()),
+        direction: Direction::Requests,
+        action: Action::Drop,
+        count: 1,
+    };
+    bench.command(&Command::Fault(rule));
+    assert_eq!(bench.ask(client, &limit(1, SIM, "BUY", 1, 50.0)), []);
+    bench.on(&Input::Closed(client));
+    let again = bench.connect(1);
+    assert_eq!(words(&bench.listen(again))[0], "next 1");
+    bench.command(&Command::NextValidId { client: 1, value: -3 });
+    let ids = Request::Ids(IdsRequest { count: 1 });
+    assert_eq!(words(&bench.ask(again, &ids)), ["next -3"]);
+    assert_eq!(words(&bench.ask(again, &ids)), ["next 1"]);
+}
+
+#[test]
+fn fills_during_an_outage_are_only_told_when_they_are_asked_for() {
+    let mut bench = Bench::new();
+    let client = bench.client(1);
+    let price = bench.ask_of(SIM);
+    bench.send(client, &limit(1, SIM, "BUY", 10_000, price + 1.0));
+    bench.listen(client);
+    bench.command(&Command::Notice { code: 1100 });
+    bench.pass(60_000);
+    assert_eq!(words(&bench.listen(client)), ["-1 error 1100"]);
+    let executions = bench.world.status(bench.now).executions;
+    assert!(executions > 2, "{executions}");
+    assert_eq!(bench.ask(client, &limit(2, SIM, "BUY", 1, 50.0)), []);
+    bench.command(&Command::Notice { code: 1102 });
+    assert_eq!(codes(&bench.listen(client)), [1102]);
+    let request = Request::Executions(ExecutionsRequest { req_id: 1, filter: None });
+    let told = words(&bench.ask(client, &request)).len();
+    assert_eq!(told, bench.world.status(bench.now).executions);
+    assert_eq!(words(&bench.ask(client, &limit(2, SIM, "BUY", 1, 50.0))), ["2 Submitted 0/1"]);
+}
+
+#[test]
+fn a_broken_farm_stops_the_lines_and_data_lost_closes_them() {
+    let mut bench = Bench::new();
+    let client = bench.client(1);
+    let request = MarketDataRequest { req_id: 9, contract: contract(SIM), ..Default::default() };
+    bench.send(client, &Request::MarketData(Box::new(request)));
+    bench.command(&Command::Notice { code: 2103 });
+    bench.listen(client);
+    bench.pass(60_000);
+    assert_eq!(bench.listen(client), []);
+    bench.command(&Command::Notice { code: 2104 });
+    bench.pass(60_000);
+    assert!(bench.listen(client).len() > 10);
+    bench.command(&Command::Notice { code: 10197 });
+    assert_eq!(words(&bench.listen(client)), ["9 error 10197"]);
+    bench.command(&Command::Notice { code: 1101 });
+    assert_eq!(bench.world.status(bench.now).lines, 0);
+    assert!(matches!(bench.command(&Command::Notice { code: 7 }), Answer::Refused(_)));
+}
+
+#[test]
+fn a_half_open_connection_hears_nothing_and_its_client_id_is_free() {
+    let mut bench = Bench::new();
+    let client = bench.client(1);
+    bench.command(&Command::HalfOpen { client: Some(1) });
+    assert_eq!(bench.ask(client, &limit(1, SIM, "BUY", 1, 50.0)), []);
+    bench.command(&Command::RefuseClient { client: 1 });
+    let refused = bench.connect(1);
+    assert_eq!(codes(&bench.listen(refused)), [326]);
+    let again = bench.connect(1);
+    assert_eq!(words(&bench.listen(again))[0], "next 1");
+    bench.command(&Command::Close { client: Some(1) });
+    assert!(bench.closed.contains(&again));
+}
+
+#[test]
+fn a_manual_order_has_no_number_until_the_first_client_binds_it() {
+    let mut bench = Bench::new();
+    let (first, other) = (bench.client(0), bench.client(3));
+    let manual =
+        Command::Manual { con_id: SIM.0, action: "BUY".to_owned(), quantity: 5, limit: Some(50.0) };
+    assert!(matches!(bench.command(&manual), Answer::Done(_)));
+    assert_eq!(bench.listen(first), []);
+    let all = bench.ask(other, &Request::AllOpenOrders(Empty {}));
+    assert_eq!(words(&all), ["0 Submitted 0/5"]);
+    let bind = Request::AutoOpenOrders(AutoOpenOrdersRequest { auto_bind: true });
+    assert_eq!(words(&bench.ask(first, &bind)), ["bound -1"]);
+    assert_eq!(codes(&bench.ask(other, &bind)), [321]);
+    let canceled = words(&bench.ask(first, &cancel(-1)));
+    assert_eq!(canceled, ["-1 Cancelled 0/5", "-1 error 202"]);
+}
+
+#[test]
+fn a_correction_comes_under_the_next_revision_of_the_execution() {
+    let mut bench = Bench::new();
+    let client = bench.client(1);
+    let price = bench.ask_of(SIM);
+    let execution = |heard: &[Response]| {
+        heard.iter().find_map(|response| match response {
+            Response::ExecutionDetails(m) => Some(m.execution.clone()),
+            _ => None,
+        })
+    };
+    let filled = execution(&bench.ask(client, &limit(1, SIM, "BUY", 1, price))).unwrap();
+    let correct = Command::Correct { exec_id: filled.exec_id.clone(), price: price - 1.0 };
+    assert!(matches!(bench.command(&correct), Answer::Done(_)));
+    let corrected = execution(&bench.listen(client)).unwrap();
+    assert_eq!(corrected.exec_id, filled.exec_id.replace(".01.01", ".01.02"));
+    assert!((corrected.price - (price - 1.0)).abs() < 1e-9);
+    assert!(matches!(bench.command(&correct), Answer::Refused(_)));
+}
+
+#[test]
+fn a_corrupt_frame_keeps_its_length() {
+    let mut bench = Bench::new();
+    let client = bench.client(1);
+    bench.command(&fault("NextValidId", Action::Corrupt, 1));
+    let ids = Request::Ids(IdsRequest { count: 1 });
+    assert_ne!(words(&bench.ask(client, &ids)), ["next 1"]);
+    assert_eq!(words(&bench.ask(client, &ids)), ["next 1"]);
+}
+
+#[test]
+fn commands_are_read_from_lines_and_unknown_words_are_refused() {
+    let read = |line: &str| serde_json::from_str::<Command>(line);
+    let line = r#"{"do":"fault","client":1,"action":{"delay":{"milliseconds":5}}}"#;
+    assert!(matches!(read(line), Ok(Command::Fault(Rule { count: 1, .. }))));
+    assert!(matches!(read(r#"{"do":"notice","code":1100}"#), Ok(Command::Notice { code: 1100 })));
+    assert!(matches!(read(r#"{"do":"close"}"#), Ok(Command::Close { client: None })));
+    assert!(read(r#"{"do":"notice","codes":1100}"#).is_err());
+    assert!(read(r#"{"do":"fly"}"#).is_err());
+}
