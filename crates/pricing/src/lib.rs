@@ -9,6 +9,7 @@
 //! vol), `parity` (forward and discount of an expiry), `smile` (fair vol of a quote judged by the
 //! others), `variance` (realised volatility).
 
+pub mod american;
 pub mod black;
 pub mod implied;
 pub mod normal;
