@@ -20,10 +20,17 @@ mod put;
 pub(crate) mod scheme;
 mod seed;
 
-use crate::black::{OptionKind, Refusal, SpotContract};
+use crate::black::{Input, OptionKind, Refusal, SpotContract};
 use boundary::Normalised;
 use put::Put;
 use serde::{Deserialize, Serialize};
+
+/// Rate or yield times years beyond which exponentials leave their range.
+const LARGEST_RATE: f64 = 100.0;
+/// Vol times the root of years beyond which every put is worth its strike.
+const LARGEST_VOL: f64 = 500.0;
+/// Spot over strike and its inverse may not exceed this.
+const LARGEST_RATIO: f64 = 1e100;
 
 /// How much work a caller wants done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -47,6 +54,36 @@ pub enum ErrorClass {
     Tight,
     /// 1e-5, never seen above 1e-4 for vols to 150 % and ten years.
     Fast,
+    /// 1e-3: puts with cash dividends and other grids.
+    Grid,
+    /// Not established: rates or vols outside of what was tested.
+    Coarse,
+}
+
+impl ErrorClass {
+    /// Root mean square error per 100 of strike that the class stands for.
+    pub fn per_hundred(self) -> f64 {
+        match self {
+            Self::Exact => 1e-11,
+            Self::Reference => 1e-7,
+            Self::Tight => 1e-6,
+            Self::Fast => 1e-5,
+            Self::Grid => 1e-3,
+            Self::Coarse => f64::INFINITY,
+        }
+    }
+
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Reference => "reference",
+            Self::Tight => "tight",
+            Self::Fast => "fast",
+            Self::Grid => "grid",
+            Self::Coarse => "coarse",
+        }
+    }
 }
 
 /// Price and Greeks of an American option.
@@ -126,6 +163,22 @@ impl Boundary {
         accuracy: Accuracy,
         sensitivities: bool,
     ) -> Result<Self, Refusal> {
+        for (input, value) in [
+            (Input::Rate, rate),
+            (Input::DividendYield, dividend_yield),
+            (Input::Vol, vol),
+            (Input::Years, years),
+        ] {
+            if !value.is_finite() {
+                return Err(Refusal::NotFinite { input });
+            }
+        }
+        if vol < 0.0 {
+            return Err(Refusal::NegativeVol);
+        }
+        if !(years > 0.0) {
+            return Err(Refusal::NegativeYears);
+        }
         let (rate, dividend_yield) =
             if kind.is_call() { (dividend_yield, rate) } else { (rate, dividend_yield) };
         let option = Normalised {
@@ -133,8 +186,14 @@ impl Boundary {
             dividend_yield: dividend_yield * years,
             vol: vol * years.sqrt(),
         };
-        let put = Put::solve(option, accuracy, sensitivities)
-            .map_err(|_| Refusal::NotRepresentable)?;
+        let representable = option.rate.abs() <= LARGEST_RATE
+            && option.dividend_yield.abs() <= LARGEST_RATE
+            && option.vol <= LARGEST_VOL;
+        if !representable {
+            return Err(Refusal::NotRepresentable);
+        }
+        let put =
+            Put::solve(option, accuracy, sensitivities).map_err(|_| Refusal::NotRepresentable)?;
         Ok(Self { kind, years, vol, put })
     }
 
@@ -157,11 +216,8 @@ impl Boundary {
     /// All Greeks at a spot; the boundary must come from `solve_with_greeks`.
     pub fn greeks(&self, spot: f64, strike: f64) -> AmericanGreeks {
         let tick = self.tick(spot, strike);
-        let (ratio, scale) = if self.kind.is_call() {
-            (strike / spot, spot)
-        } else {
-            (spot / strike, strike)
-        };
+        let (ratio, scale) =
+            if self.kind.is_call() { (strike / spot, spot) } else { (spot / strike, strike) };
         let slopes = self.put.slopes(ratio);
         let vega = scale * slopes.vol * self.years.sqrt();
         let (mut rho, mut yield_rho) =
@@ -207,11 +263,18 @@ impl Boundary {
     }
 }
 
-/// Price and Greeks of one contract.
+/// Price and Greeks of one contract, or why there are none. The one call behind a command line or a
+/// quote: everything from the boundary on is computed here; keep a `Boundary` to reprice on ticks.
 pub fn price_and_greeks(
     contract: &SpotContract,
     accuracy: Accuracy,
 ) -> Result<AmericanGreeks, Refusal> {
+    check_prices(contract.spot, contract.strike)?;
+    if contract.years == 0.0 {
+        let sign = if contract.kind.is_call() { 1.0 } else { -1.0 };
+        let intrinsic = (sign * (contract.spot - contract.strike)).max(0.0);
+        return Err(Refusal::Expired { intrinsic });
+    }
     let boundary = Boundary::solve_with_greeks(
         contract.kind,
         contract.rate,
@@ -221,4 +284,22 @@ pub fn price_and_greeks(
         accuracy,
     )?;
     Ok(boundary.greeks(contract.spot, contract.strike))
+}
+
+/// Refuses a spot or strike that is no price.
+pub(crate) fn check_prices(spot: f64, strike: f64) -> Result<(), Refusal> {
+    for (input, value) in [(Input::Spot, spot), (Input::Strike, strike)] {
+        if !value.is_finite() {
+            return Err(Refusal::NotFinite { input });
+        }
+        if value <= 0.0 {
+            return Err(Refusal::NotPositive { input });
+        }
+    }
+    let ratio = spot / strike;
+    if ratio < LARGEST_RATIO && ratio > 1.0 / LARGEST_RATIO {
+        Ok(())
+    } else {
+        Err(Refusal::NotRepresentable)
+    }
 }

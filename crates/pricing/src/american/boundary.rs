@@ -23,8 +23,8 @@ use super::seed;
 
 /// Newton steps before a boundary is declared not to converge.
 const STEPS: usize = 24;
-/// The largest change of ln(boundary) that one step may make.
-const LONGEST_STEP: f64 = 1.0;
+/// The largest change of ln(boundary) that one step may make, as a share of it.
+const LONGEST_STEP: f64 = 0.3;
 
 /// A put on strike 1 that expires at time 1: rate and yield times years, vol times their root.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -67,6 +67,9 @@ struct Collocation<'a, const N: usize, const L: usize, const E: usize, const P: 
     option: Normalised,
     scheme: &'a Scheme<N, L, E, P>,
     log_limit: f64,
+    /// Bounds of ln(boundary), a little wider than the perpetual boundary and the limit.
+    lowest: f64,
+    highest: f64,
     /// Time integrated over, its share of vol, and the weights of interest and dividends.
     time: [f64; E],
     total_vol: [f64; E],
@@ -99,7 +102,7 @@ pub(super) fn solve<const N: usize, const L: usize, const E: usize, const P: usi
     if !(log_floor < log_limit) {
         return Err(NotConverged);
     }
-    let mut collocation = Collocation::new(option, scheme, log_limit);
+    let mut collocation = Collocation::new(option, scheme, log_limit, log_floor);
     collocation.log_boundary = seed::boundary(option, &scheme.root_time, log_limit, log_floor);
     let mut converged = false;
     for _ in 0..STEPS {
@@ -114,14 +117,14 @@ pub(super) fn solve<const N: usize, const L: usize, const E: usize, const P: usi
             sides[0] = evaluation.residual;
             sides[1..].copy_from_slice(&evaluation.partial);
             eliminate(&mut evaluation.jacobian, &mut sides)?;
-            collocation.step(&sides[0], log_limit, log_floor);
+            collocation.step(&sides[0]);
             let [_, by_vol, by_rate, by_yield] = sides;
             let tangents = [by_vol, by_rate, by_yield].map(|side| side.map(|x| -x));
             return collocation.flows(Some(&tangents));
         }
         let mut sides = [evaluation.residual];
         eliminate(&mut evaluation.jacobian, &mut sides)?;
-        collocation.step(&sides[0], log_limit, log_floor);
+        collocation.step(&sides[0]);
         if worst < scheme.tolerance {
             if !sensitivities {
                 return collocation.flows(None);
@@ -136,11 +139,18 @@ impl<'a, const N: usize, const L: usize, const E: usize, const P: usize>
     Collocation<'a, N, L, E, P>
 {
     #[inline(always)]
-    fn new(option: &Normalised, scheme: &'a Scheme<N, L, E, P>, log_limit: f64) -> Self {
+    fn new(
+        option: &Normalised,
+        scheme: &'a Scheme<N, L, E, P>,
+        log_limit: f64,
+        log_floor: f64,
+    ) -> Self {
         let mut this = Self {
             option: *option,
             scheme,
             log_limit,
+            lowest: log_floor - 0.2 * (log_limit - log_floor),
+            highest: 0.5 * log_limit,
             time: [0.0; E],
             total_vol: [0.0; E],
             inverse_vol: [0.0; E],
@@ -167,15 +177,18 @@ impl<'a, const N: usize, const L: usize, const E: usize, const P: usize>
         this
     }
 
-    /// Moves the boundary by Newton's correction, kept inside what a boundary can be.
+    /// Moves the boundary by Newton's correction, kept near what a boundary can be: polynomials
+    /// that have reached the perpetual boundary or the limit swing about them.
     #[inline(always)]
-    fn step(&mut self, correction: &[f64; N], log_limit: f64, log_floor: f64) {
+    fn step(&mut self, correction: &[f64; N]) {
+        let (lowest, highest) = (self.lowest, self.highest);
         for i in 0..N {
             let level = self.log_boundary[i];
-            let change = correction[i].clamp(-LONGEST_STEP, LONGEST_STEP);
+            let longest = LONGEST_STEP * level.abs();
+            let change = correction[i].clamp(-longest, longest);
             let next = level - change;
-            let next = if next > log_floor { next } else { 0.5 * (level + log_floor) };
-            self.log_boundary[i] = if next < log_limit { next } else { 0.5 * (level + log_limit) };
+            let next = if next > lowest { next } else { 0.5 * (level + lowest) };
+            self.log_boundary[i] = if next < highest { next } else { 0.5 * (level + highest) };
         }
     }
 
@@ -185,6 +198,7 @@ impl<'a, const N: usize, const L: usize, const E: usize, const P: usize>
         let carry = rate - dividend_yield;
         let interpolation = &self.scheme.interpolation;
         let limit_square = self.log_limit * self.log_limit;
+        let least = self.highest * self.highest;
         let mut level = [0.0; E];
         for row in level.chunks_exact_mut(N) {
             row.copy_from_slice(&self.log_boundary);
@@ -204,8 +218,8 @@ impl<'a, const N: usize, const L: usize, const E: usize, const P: usize>
         let (mut down_density, mut up_density) = ([0.0; E], [0.0; E]);
         let (mut down, mut slope) = ([0.0; E], [0.0; E]);
         for e in 0..E {
-            let inside = square[e] > limit_square;
-            let earlier = -if inside { square[e] } else { limit_square }.sqrt();
+            let inside = square[e] > least;
+            let earlier = -if inside { square[e] } else { least }.sqrt();
             slope[e] = if inside { -1.0 / earlier } else { 0.0 };
             let drift = carry.mul_add(self.time[e], level[e] - earlier);
             let total_vol = self.total_vol[e];
@@ -289,9 +303,8 @@ impl<'a, const N: usize, const L: usize, const E: usize, const P: usize>
                     // densities here are over total vol already
                     let (at_d, at_u) =
                         (down_density[e] * self.total_vol[e], up_density[e] * self.total_vol[e]);
-                    partial[0][i] += (dividend_yield * at_u * d * bottom
-                        - rate * at_d * u * top)
-                        / vol;
+                    partial[0][i] +=
+                        (dividend_yield * at_u * d * bottom - rate * at_d * u * top) / vol;
                     let time = self.time[e];
                     let moved = rate * down_density[e] * time * top
                         - dividend_yield * up_density[e] * time * bottom;
@@ -309,11 +322,29 @@ impl<'a, const N: usize, const L: usize, const E: usize, const P: usize>
         Evaluation { residual, jacobian, partial }
     }
 
+    /// The last two Chebyshev coefficients of ln(boundary)^2 as a change of ln(boundary): how much
+    /// of the boundary the polynomial has not caught.
+    #[inline(always)]
+    fn roughness(&self) -> f64 {
+        let limit = self.log_limit * self.log_limit;
+        let alternate = if N % 2 == 0 { 0.5 } else { -0.5 };
+        let (mut last, mut previous) = (alternate * limit, -alternate * limit);
+        for k in 0..N {
+            let square = self.log_boundary[k] * self.log_boundary[k];
+            let half = if k == 0 { 0.5 } else { 1.0 };
+            let sign = if k % 2 == 0 { half } else { -half };
+            last += sign * square;
+            previous += sign * (2.0 * self.scheme.root_time[k] - 1.0) * square;
+        }
+        (last.abs() + 2.0 * previous.abs()) / (2.0 * N as f64 * self.log_boundary[0].abs())
+    }
+
     /// The last quadrature, from now to expiry, at the boundary found.
     #[inline(always)]
     fn flows(&self, tangents: Option<&[[f64; N]; PARAMETERS]>) -> Result<Flows<P>, NotConverged> {
         let Normalised { rate, dividend_yield, vol } = self.option;
         let limit_square = self.log_limit * self.log_limit;
+        let least = self.highest * self.highest;
         let weights = &self.scheme.last_interpolation;
         let mut square = weights[N].map(|weight| weight * limit_square);
         for k in 0..N {
@@ -325,8 +356,8 @@ impl<'a, const N: usize, const L: usize, const E: usize, const P: usize>
         let mut log_boundary = [0.0; P];
         let mut slope = [0.0; P];
         for p in 0..P {
-            let inside = square[p] > limit_square;
-            log_boundary[p] = -if inside { square[p] } else { limit_square }.sqrt();
+            let inside = square[p] > least;
+            log_boundary[p] = -if inside { square[p] } else { least }.sqrt();
             slope[p] = if inside { 1.0 / log_boundary[p] } else { 0.0 };
         }
         // The European lane pays the strike if the spot ends below it.
@@ -359,6 +390,7 @@ impl<'a, const N: usize, const L: usize, const E: usize, const P: usize>
                 }
             }
         }
+        flows.roughness = self.roughness();
         let finite = flows.is_finite() && vol > 0.0;
         if finite { Ok(flows) } else { Err(NotConverged) }
     }

@@ -9,11 +9,16 @@ use super::boundary::{Normalised, PARAMETERS};
 use super::lane::{DENSITY_AT_ZERO, cdf, exp, gauss, ln};
 use super::scheme::LANES;
 
+/// Total vol from which the densities at d- and d+ are computed apart.
+const WIDE: f64 = 25.0;
+
 /// What flows to the holder below the boundary, lane by lane of the quadrature in time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Flows<const P: usize> {
     /// ln(boundary) now: at or below it the put is exercised.
     pub log_boundary: f64,
+    /// How much of ln(boundary) the polynomial misses, see `boundary`.
+    pub roughness: f64,
     vol: f64,
     /// d- of a lane is ln(spot) * inverse_vol + offset; d+ is that plus total_vol.
     inverse_vol: [f64; P],
@@ -61,6 +66,7 @@ impl<const P: usize> Flows<P> {
         let carry = rate - dividend_yield;
         let mut flows = Self {
             log_boundary: log_boundary_now,
+            roughness: 0.0,
             vol,
             inverse_vol: [0.0; P],
             offset: [0.0; P],
@@ -103,9 +109,14 @@ impl<const P: usize> Flows<P> {
             && self.tangent.iter().flatten().all(|x| x.is_finite())
     }
 
-    /// Value, delta and gamma above the boundary.
+    /// Whether the density at d+ can't be had from the one at d-, which may have vanished.
+    pub fn is_wide(&self) -> bool {
+        self.vol > WIDE
+    }
+
+    /// Value, delta and gamma above the boundary; `WIDE` as `is_wide` says.
     #[inline(always)]
-    pub fn tick(&self, spot: f64) -> Tick {
+    pub fn tick<const WIDE: bool>(&self, spot: f64) -> Tick {
         let log_spot = ln(spot);
         let inverse_spot = 1.0 / spot;
         let (mut value, mut delta, mut gamma) = ([0.0; P], [0.0; P], [0.0; P]);
@@ -114,8 +125,8 @@ impl<const P: usize> Flows<P> {
             let down = log_spot.mul_add(inverse, self.offset[p]);
             let up = down + self.total_vol[p];
             let gauss_down = gauss(down);
-            // the density at d+ by the identity above; never more than 1
-            let gauss_up = gauss_down * self.growth[p] * inverse_spot;
+            let gauss_up =
+                if WIDE { gauss(up) } else { gauss_down * self.growth[p] * inverse_spot };
             let below_down = cdf(-down, gauss_down);
             let below_up = cdf(-up, gauss_up);
             let density = DENSITY_AT_ZERO * gauss_down;
@@ -134,7 +145,7 @@ impl<const P: usize> Flows<P> {
 
     /// Derivatives by the parameters above the boundary, the boundary's own movement included.
     #[inline(always)]
-    pub fn slopes(&self, spot: f64) -> Slopes {
+    pub fn slopes<const WIDE: bool>(&self, spot: f64) -> Slopes {
         let log_spot = ln(spot);
         let inverse_spot = 1.0 / spot;
         let (mut by_vol, mut by_rate, mut by_yield) = ([0.0; P], [0.0; P], [0.0; P]);
@@ -144,43 +155,20 @@ impl<const P: usize> Flows<P> {
             let down = log_spot.mul_add(inverse, self.offset[p]);
             let up = down + self.total_vol[p];
             let gauss_down = gauss(down);
-            let gauss_up = gauss_down * self.growth[p] * inverse_spot;
+            let gauss_up =
+                if WIDE { gauss(up) } else { gauss_down * self.growth[p] * inverse_spot };
             let density = DENSITY_AT_ZERO * gauss_down;
             let cost = self.cost[p] * self.growth[p];
             let push = density * inverse * (cost - self.income[p]);
             let time = self.time[p];
             by_vol[p] = density * (self.income[p] * up - cost * down) * inverse_total
                 - push * self.tangent[0][p];
-            by_rate[p] = self.income_slope[p] * cdf(-down, gauss_down)
-                + push * (time - self.tangent[1][p]);
+            by_rate[p] =
+                self.income_slope[p] * cdf(-down, gauss_down) + push * (time - self.tangent[1][p]);
             by_yield[p] = -self.cost_slope[p] * spot * cdf(-up, gauss_up)
                 - push * (time + self.tangent[2][p]);
         }
         Slopes { vol: sum(&by_vol), rate: sum(&by_rate), dividend_yield: sum(&by_yield) }
-    }
-
-    /// Value and its derivative by vol, for solvers.
-    #[inline(always)]
-    pub fn value_and_vega(&self, spot: f64) -> (f64, f64) {
-        let log_spot = ln(spot);
-        let inverse_spot = 1.0 / spot;
-        let (mut value, mut by_vol) = ([0.0; P], [0.0; P]);
-        let inverse_total = 1.0 / self.vol;
-        for p in 0..P {
-            let inverse = self.inverse_vol[p];
-            let down = log_spot.mul_add(inverse, self.offset[p]);
-            let up = down + self.total_vol[p];
-            let gauss_down = gauss(down);
-            let gauss_up = gauss_down * self.growth[p] * inverse_spot;
-            let density = DENSITY_AT_ZERO * gauss_down;
-            let cost = self.cost[p] * self.growth[p];
-            let push = density * inverse * (cost - self.income[p]);
-            value[p] = self.income[p] * cdf(-down, gauss_down)
-                - self.cost[p] * spot * cdf(-up, gauss_up);
-            by_vol[p] = density * (self.income[p] * up - cost * down) * inverse_total
-                - push * self.tangent[0][p];
-        }
-        (sum(&value), sum(&by_vol))
     }
 }
 

@@ -12,13 +12,24 @@
 
 use super::boundary::{Normalised, NotConverged, solve};
 use super::dispatch::{Task, dispatch};
-use super::lane;
 use super::premium::{Flows, Slopes, Tick};
 use super::scheme::{FAST, REFERENCE, Scheme, TIGHT};
 use super::{Accuracy, ErrorClass};
 
 /// Total vols below this are treated as none: the value lost is at most 0.4 of it times the spot.
-const CERTAIN: f64 = 1e-9;
+const CERTAIN: f64 = 1e-7;
+/// Below this they are treated as none if the collocation fails, with the class saying so.
+const NEARLY_CERTAIN: f64 = 1e-2;
+/// Share of ln(boundary) that a polynomial may miss before the next scheme takes over: the errors
+/// of `ErrorClass` were measured with this switch in place.
+const ROUGH: f64 = 2e-4;
+
+/// Whether the option lies in the box in which the error classes were measured: rates times years
+/// to 3 in size, vol times root of years to 6.5, and rates that do not drown the vol.
+fn is_tested(option: &Normalised) -> bool {
+    let rates = option.rate.abs().max(option.dividend_yield.abs());
+    rates <= 3.0 && option.vol <= 6.5 && rates <= 50.0 * option.vol
+}
 
 /// A put ready to be valued at any spot.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +81,7 @@ impl<const P: usize> Task for TickTask<'_, P> {
 
     #[inline(always)]
     fn run(self) -> Tick {
-        self.0.tick(self.1)
+        if self.0.is_wide() { self.0.tick::<true>(self.1) } else { self.0.tick::<false>(self.1) }
     }
 }
 
@@ -81,7 +92,11 @@ impl<const P: usize> Task for SlopesTask<'_, P> {
 
     #[inline(always)]
     fn run(self) -> Slopes {
-        self.0.slopes(self.1)
+        if self.0.is_wide() {
+            self.0.slopes::<true>(self.1)
+        } else {
+            self.0.slopes::<false>(self.1)
+        }
     }
 }
 
@@ -108,19 +123,50 @@ impl Put {
         if rate < 0.0 {
             return Err(NotConverged);
         }
-        let (state, error) = match accuracy {
-            Accuracy::Fast => {
-                (State::Fast(collocate(&option, &FAST, sensitivities)?), ErrorClass::Fast)
-            }
-            Accuracy::Tight => {
-                (State::Tight(collocate(&option, &TIGHT, sensitivities)?), ErrorClass::Tight)
-            }
-            Accuracy::Reference => (
-                State::Reference(collocate(&option, &REFERENCE, sensitivities)?),
-                ErrorClass::Reference,
-            ),
+        let solved = if !is_tested(&option) {
+            Self::reference(option, sensitivities, ErrorClass::Coarse)
+        } else if accuracy == Accuracy::Fast {
+            Self::fast(option, sensitivities)
+        } else if accuracy == Accuracy::Tight {
+            Self::tight(option, sensitivities, ErrorClass::Tight)
+        } else {
+            Self::reference(option, sensitivities, ErrorClass::Reference)
         };
-        Ok(Self { option, state, error })
+        if solved.is_err() && vol < NEARLY_CERTAIN {
+            return Ok(Self { option, state: State::Certain, error: ErrorClass::Coarse });
+        }
+        solved
+    }
+
+    fn fast(option: Normalised, sensitivities: bool) -> Result<Self, NotConverged> {
+        match collocate(&option, &FAST, sensitivities) {
+            Ok(flows) if flows.roughness < ROUGH => {
+                Ok(Self { option, state: State::Fast(flows), error: ErrorClass::Fast })
+            }
+            _ => Self::tight(option, sensitivities, ErrorClass::Fast),
+        }
+    }
+
+    fn tight(
+        option: Normalised,
+        sensitivities: bool,
+        error: ErrorClass,
+    ) -> Result<Self, NotConverged> {
+        match collocate(&option, &TIGHT, sensitivities) {
+            Ok(flows) if flows.roughness < ROUGH => {
+                Ok(Self { option, state: State::Tight(flows), error })
+            }
+            _ => Self::reference(option, sensitivities, error),
+        }
+    }
+
+    fn reference(
+        option: Normalised,
+        sensitivities: bool,
+        error: ErrorClass,
+    ) -> Result<Self, NotConverged> {
+        let flows = collocate(&option, &REFERENCE, sensitivities)?;
+        Ok(Self { option, state: State::Reference(flows), error })
     }
 
     /// What was solved.
@@ -196,14 +242,13 @@ impl Put {
     /// Best exercise time and value when nothing is random.
     fn certain(&self, spot: f64) -> (f64, f64) {
         let Normalised { rate, dividend_yield, .. } = self.option;
-        let value =
-            |time: f64| libm::exp(-rate * time) - spot * libm::exp(-dividend_yield * time);
+        let value = |time: f64| libm::exp(-rate * time) - spot * libm::exp(-dividend_yield * time);
         let ratio = rate / (dividend_yield * spot);
         let inner = if ratio > 0.0 { libm::log(ratio) / (rate - dividend_yield) } else { 0.0 };
         let inner = if inner.is_finite() { inner.clamp(0.0, 1.0) } else { 0.0 };
-        [0.0, inner, 1.0].into_iter().map(|time| (time, value(time))).fold(
-            (1.0, 0.0),
-            |best, next| if next.1 > best.1 { next } else { best },
-        )
+        [0.0, inner, 1.0]
+            .into_iter()
+            .map(|time| (time, value(time)))
+            .fold((1.0, 0.0), |best, next| if next.1 > best.1 { next } else { best })
     }
 }

@@ -3,8 +3,8 @@
 //! Exists because they depend on the sizes of the scheme only: they are made once per process.
 //! What is integrated and why these nodes is left to `boundary`.
 
-use std::sync::LazyLock;
 use std::f64::consts::{FRAC_PI_2, PI};
+use std::sync::LazyLock;
 
 /// Lanes of the last quadrature that are summed side by side.
 pub(super) const LANES: usize = 8;
@@ -47,9 +47,8 @@ impl<const N: usize, const L: usize, const E: usize, const P: usize> Scheme<N, L
         let (points, weights) = gauss_legendre(L);
         let angle: Vec<f64> = points.iter().map(|v| FRAC_PI_2 * v).collect();
         let sine: [f64; L] = std::array::from_fn(|j| libm::sin(angle[j]));
-        let step = std::array::from_fn(|j| {
-            2.0 * sine[j] * libm::cos(angle[j]) * FRAC_PI_2 * weights[j]
-        });
+        let step =
+            std::array::from_fn(|j| 2.0 * sine[j] * libm::cos(angle[j]) * FRAC_PI_2 * weights[j]);
         let mut interpolation = vec![[0.0; E]; N + 1];
         for j in 0..L {
             for i in 0..N {
@@ -67,8 +66,7 @@ impl<const N: usize, const L: usize, const E: usize, const P: usize> Scheme<N, L
         for j in 0..P - 1 {
             let angle = FRAC_PI_2 * points[j] * points[j];
             last_sine[j] = libm::sin(angle);
-            last_step[j] =
-                2.0 * last_sine[j] * libm::cos(angle) * PI * points[j] * weights[j];
+            last_step[j] = 2.0 * last_sine[j] * libm::cos(angle) * PI * points[j] * weights[j];
             let row = lagrange(&nodes, 2.0 * libm::cos(angle) - 1.0);
             for (k, weight) in row.into_iter().enumerate() {
                 last_interpolation[k][j] = weight;

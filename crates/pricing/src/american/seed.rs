@@ -5,10 +5,11 @@
 //! Exists to start Newton's method of `boundary` within its reach. Only the size of its error
 //! matters (a few thousandths of the boundary), not its convergence to the last digit.
 
-use super::lane::{DENSITY_AT_ZERO, cdf, exp, gauss, ln};
 use super::boundary::Normalised;
+use super::lane::{DENSITY_AT_ZERO, cdf, exp, gauss, ln};
+use std::f64::consts::PI;
 
-/// Newton steps; from the first guess of `asymptotic` the third changes the boundary by < 1e-4.
+/// Newton steps from the asymptotic guess; the collocation's own steps do the rest.
 const STEPS: usize = 4;
 
 /// ln(boundary / strike) at the given square roots of time (1 is the option's own expiry).
@@ -22,14 +23,23 @@ pub(super) fn boundary<const N: usize>(
     let Normalised { rate, dividend_yield, vol } = *option;
     let variance = vol * vol;
     let omega = 2.0 * (rate - dividend_yield) / variance;
-    let limit = exp(log_limit);
-    let floor = exp(log_floor);
+    let span = log_limit - log_floor;
+    // Short-time asymptotics of J. Evans, R. Kuske and J. Keller, "American options on assets with
+    // dividends near expiry", Mathematical Finance 12 (2002): squares of the distance from the
+    // strike in total vols for yield < rate and yield = rate, times time; the nearer one rules.
+    let carry = rate - dividend_yield;
+    let below = variance / (8.0 * PI * carry * carry).max(1e-280);
+    let level_with = if dividend_yield > 0.0 { 0.25 / (PI.sqrt() * dividend_yield) } else { 1e280 };
     let mut log_boundary = [0.0; N];
     for i in 0..N {
-        // A relaxation from the limit at expiry to the perpetual boundary.
-        let decay = -1.2 * vol * root_time[i] * limit / (limit - floor).max(1e-9 * limit);
-        let start = floor + (limit - floor) * exp(decay);
-        log_boundary[i] = ln(start);
+        let time = root_time[i] * root_time[i];
+        let total_vol = vol * root_time[i];
+        let square = ln((below / time).max(1.0)).min(2.0 * ln((level_with / time).max(1.0)));
+        let from_strike = total_vol * square.sqrt() + log_limit;
+        // and for yield > rate, from the limit
+        let distance = from_strike.max(0.639 * total_vol);
+        // relaxes to the perpetual boundary
+        log_boundary[i] = log_limit - span * (1.0 - exp(-distance / span));
     }
     for _ in 0..STEPS {
         for i in 0..N {
@@ -61,7 +71,8 @@ pub(super) fn boundary<const N: usize>(
             let value = 1.0 - spot * stay - discount * below_down;
             let theta = -0.5 * vol * density / root_time[i] + rate * discount * below_down
                 - dividend_yield * spot * fade * below_up;
-            let theta_slope = 0.5 * density * down / time - rate * density / total_vol
+            let theta_slope = 0.5 * density * down / time
+                - rate * density / total_vol
                 - dividend_yield * spot * fade * below_up
                 + dividend_yield * density / total_vol;
             let weight = lambda + scale * slope;
