@@ -11,6 +11,7 @@
 
 pub mod american;
 pub mod black;
+pub mod dividends;
 pub mod implied;
 pub mod normal;
 pub mod parity;
