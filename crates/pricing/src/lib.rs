@@ -5,14 +5,15 @@
 //! absolute (0.20 is twenty per cent), rates are continuous and annual, `discount` is the value
 //! now of one unit paid at expiry. Bad input is answered with a typed reason, never a panic.
 //!
-//! Read in this order: `normal` (tails), `black` (European prices and Greeks), `implied` (price to
-//! vol), `parity` (forward and discount of an expiry), `smile` (fair vol of a quote judged by the
-//! others), `variance` (realised volatility).
+//! Read in this order: `lanes` (kernels and their rules), `normal` (tails), `black` (European
+//! prices and Greeks), `implied` (price to vol), `parity` (forward and discount of an expiry),
+//! `smile` (fair vol of a quote judged by the others), `variance` (realised volatility).
 
 pub mod american;
 pub mod black;
 pub mod dividends;
 pub mod implied;
+pub mod lanes;
 pub mod normal;
 pub mod parity;
 pub mod smile;

@@ -5,10 +5,7 @@
 //! through scaled functions, so that it keeps relative accuracy where both terms of the formula
 //! cancel (short expiries) or vanish (deep tails): about (2 + d1^2) epsilons for given inputs.
 
-use crate::normal::{
-    DENSITY_AT_ZERO, SQRT_HALF_PI, erfcx, exp_minus_half_square, normal_cdf, normal_density,
-};
-use std::f64::consts::FRAC_1_SQRT_2;
+use crate::normal::{DENSITY_AT_ZERO, exp_minus_half_square, mills, normal_cdf, normal_density};
 
 /// Half total vol below which the difference of two Mills ratios is taken by its Taylor series.
 const SERIES_HALF_VOL: f64 = 0.03;
@@ -75,14 +72,14 @@ fn time_value(forward: f64, strike: f64, moneyness: f64, total_vol: f64) -> f64 
         let ratio_slope = mills_difference(distance, half_vol);
         return (scale * DENSITY_AT_ZERO * total_vol * ratio_slope).max(0.0);
     }
-    (0.5 * scale * (erfcx(-near * FRAC_1_SQRT_2) - erfcx(-far * FRAC_1_SQRT_2))).max(0.0)
+    (DENSITY_AT_ZERO * scale * (mills(-near) - mills(-far))).max(0.0)
 }
 
 /// (Y(h + t) - Y(h - t)) / (2 t) for the Mills ratio Y = N / n at h <= 0 and small t, by the odd
 /// Taylor terms; Y' = 1 + h Y and Y^(n+1) = h Y^(n) + n Y^(n-1). The first dropped term is below
 /// t^8 / 945 < 1e-15.
 fn mills_difference(h: f64, t: f64) -> f64 {
-    let y0 = SQRT_HALF_PI * erfcx(-h * FRAC_1_SQRT_2);
+    let y0 = mills(-h);
     let y1 = 1.0 + h * y0;
     let y2 = h * y1 + y0;
     let y3 = h * y2 + 2.0 * y1;
