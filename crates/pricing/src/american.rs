@@ -13,7 +13,6 @@
 //! with spot and yield held. Errors are per 100 of strike (calls: of spot), see `ErrorClass`.
 
 mod boundary;
-pub(crate) mod dispatch;
 pub(crate) mod lane;
 mod premium;
 mod put;

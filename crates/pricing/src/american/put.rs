@@ -11,10 +11,10 @@
 //! - vol below `CERTAIN`: the spot follows its forward, the best moment is known in closed form.
 
 use super::boundary::{Normalised, NotConverged, solve};
-use super::dispatch::{Task, dispatch};
 use super::premium::{Flows, Slopes, Tick};
 use super::scheme::{FAST, REFERENCE, Scheme, TIGHT};
 use super::{Accuracy, ErrorClass};
+use crate::lanes::{Kernel, dispatch};
 
 /// Total vols below this are treated as none: the value lost is at most 0.4 of it times the spot.
 const CERTAIN: f64 = 1e-7;
@@ -56,7 +56,7 @@ struct Solve<'a, const N: usize, const L: usize, const E: usize, const P: usize>
     sensitivities: bool,
 }
 
-impl<const N: usize, const L: usize, const E: usize, const P: usize> Task
+impl<const N: usize, const L: usize, const E: usize, const P: usize> Kernel
     for Solve<'_, N, L, E, P>
 {
     type Output = Result<Flows<P>, NotConverged>;
@@ -77,7 +77,7 @@ fn collocate<const N: usize, const L: usize, const E: usize, const P: usize>(
 
 struct TickTask<'a, const P: usize>(&'a Flows<P>, f64);
 
-impl<const P: usize> Task for TickTask<'_, P> {
+impl<const P: usize> Kernel for TickTask<'_, P> {
     type Output = Tick;
 
     #[inline(always)]
@@ -88,7 +88,7 @@ impl<const P: usize> Task for TickTask<'_, P> {
 
 struct SlopesTask<'a, const P: usize>(&'a Flows<P>, f64);
 
-impl<const P: usize> Task for SlopesTask<'_, P> {
+impl<const P: usize> Kernel for SlopesTask<'_, P> {
     type Output = Slopes;
 
     #[inline(always)]

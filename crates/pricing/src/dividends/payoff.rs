@@ -7,9 +7,9 @@
 //! spot come from the kernel; those by vol, rate and yield are carried along the nodes.
 //! When to exercise is left to `backward` and `put`.
 
-use crate::american::dispatch::{Task, dispatch};
 use crate::american::lane::{DENSITY_AT_ZERO, cdf, exp, gauss, ln};
 use crate::american::scheme::gauss_legendre;
+use crate::lanes::{Kernel, dispatch};
 use std::sync::OnceLock;
 
 /// Nodes are summed side by side in rows of this length.
@@ -161,7 +161,7 @@ struct One<'a> {
     spot: f64,
 }
 
-impl Task for One<'_> {
+impl Kernel for One<'_> {
     type Output = Jet;
 
     #[inline(always)]
@@ -183,7 +183,7 @@ struct Many<'a> {
     spots: &'a [f64],
 }
 
-impl Task for Many<'_> {
+impl Kernel for Many<'_> {
     type Output = Columns;
 
     #[inline(always)]
