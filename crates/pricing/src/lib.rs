@@ -12,6 +12,7 @@
 pub mod american;
 pub mod black;
 pub mod dividends;
+mod grid;
 pub mod implied;
 pub mod lanes;
 pub mod normal;
