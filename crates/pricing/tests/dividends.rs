@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 fn schedule(text: &str, separator: char) -> Vec<CashDividend> {
     let dividend = |item: &str| {
-        let (years, cash) = item.split_once(':').unwrap();
-        CashDividend { years: years.parse().unwrap(), cash: cash.parse().unwrap() }
+        let (years, cash) = item.split_once(':').expect("years:cash");
+        CashDividend { years: years.parse().expect("years"), cash: cash.parse().expect("cash") }
     };
     text.split(separator).map(dividend).collect()
 }
@@ -60,7 +60,7 @@ fn puts_agree_with_finite_differences_within_their_class() {
     for fields in lines(include_str!("reference/dividend_puts_fd.csv")) {
         let number = |index: usize| fields[index].parse::<f64>().unwrap();
         // without a yield the boundary engine answers; the grid is tested on a few
-        if number(3) > 0.0 && count as usize % 6 != 0 {
+        if number(3) > 0.0 && !(count as usize).is_multiple_of(6) {
             count += 1.0;
             continue;
         }
