@@ -7,8 +7,8 @@
 //!
 //! Read in this order: `lanes` (kernels and their rules), `normal` (tails), `black` (European
 //! prices and Greeks), `implied` (price to vol), `american` (boundaries, prices, Greeks, vols),
-//! `dividends` (cash dividends), `grid` (the last resort), `parity` (forward and discount of an expiry),
-//! `smile` (fair vol of a quote judged by the others), `variance` (realised volatility).
+//! `dividends` (cash dividends), `grid` (the last resort), `parity` (forward and discount of an
+//! expiry), `smile` (fair vol of a quote judged by the others), `variance` (realised volatility).
 
 pub mod american;
 pub mod black;
