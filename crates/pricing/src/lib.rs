@@ -6,10 +6,14 @@
 //! now of one unit paid at expiry. Bad input is answered with a typed reason, never a panic.
 //!
 //! Read in this order: `lanes` (kernels and their rules), `normal` (tails), `black` (European
-//! prices and Greeks), `implied` (price to vol), `parity` (forward and discount of an expiry),
-//! `smile` (fair vol of a quote judged by the others), `variance` (realised volatility).
+//! prices and Greeks), `implied` (price to vol), `american` (boundaries, prices, Greeks, vols),
+//! `dividends` (cash dividends), `grid` (the last resort), `parity` (forward and discount of an
+//! expiry), `smile` (fair vol of a quote judged by the others), `variance` (realised volatility).
 
+pub mod american;
 pub mod black;
+pub mod dividends;
+mod grid;
 pub mod implied;
 pub mod lanes;
 pub mod normal;
