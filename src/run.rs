@@ -80,8 +80,7 @@ pub fn run(args: &RunArgs, output: Output) -> Result<(), Failure> {
     // A status line that is rewritten and logs between them would tear each other.
     let filter = if status_line.is_shown() { "warn" } else { configuration.log.filter.as_str() };
     telemetry::start_logs(filter, logs, status_line.is_shown())?;
-    let control = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
+    let control = runtimes::builder()
         .build()
         .map_err(|error| Failure::internal("the control runtime can't be made").because(error))?;
     control.block_on(live(args, &configuration, folder, &status_line))

@@ -8,9 +8,11 @@ use std::io;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::runtime::Handle;
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
+/// Turns of tasks between two looks at timers and sockets.
+const TURNS_BETWEEN_TIMERS: u32 = 4;
 /// Pulses beat this often.
 const BEAT: Duration = Duration::from_millis(100);
 
@@ -82,12 +84,20 @@ impl NodeRuntimes {
     }
 }
 
+/// A runtime that looks at its timers after every few turns of its tasks. Tokio's 61 are seconds
+/// where each turn drains a full mailbox, and a watchdog takes the missing pulse for a stuck one.
+pub(super) fn builder() -> Builder {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().event_interval(TURNS_BETWEEN_TIMERS);
+    builder
+}
+
 fn start(name: &'static str, pulse: Option<Pulse>, clock: &Clock) -> io::Result<Thread> {
     let (tell, told) = mpsc::channel();
     let (stop, stopped) = oneshot::channel();
     let (beating, clock) = (pulse.clone(), clock.clone());
     let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        let made = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let made = builder().build();
         let runtime = match made {
             Ok(runtime) => runtime,
             Err(error) => {

@@ -213,6 +213,14 @@ fn policy() -> impl Strategy<Value = QuarantinePolicy> {
     ]
 }
 
+/// Between two wishes at least as long as the strategy itself waits after a failure.
+fn pause() -> Duration {
+    let Parameters::GammaScalper(own) = tome(SCALPER).parameters else {
+        panic!("the scalper's tome describes another strategy")
+    };
+    Duration::from_secs(u64::from(own.order.backoff_first_seconds))
+}
+
 struct World {
     policy: QuarantinePolicy,
     catalog: Catalog,
@@ -296,7 +304,7 @@ impl World {
         self.next_seq = intent.key.seq + 1;
         if let Some((key, created)) = &self.last {
             prop_assert!(*key < intent.key);
-            prop_assert!(intent.created.since(*created) >= Duration::from_secs(5));
+            prop_assert!(intent.created.since(*created) >= pause());
         }
         self.last = Some((intent.key.clone(), intent.created));
         for (id, wanted) in intent.target.positions() {
