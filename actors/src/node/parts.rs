@@ -303,7 +303,9 @@ impl NodeParts {
         ProductParts {
             lines: Arc::new(lines),
             feed: RoleRef::new(format!("feed/{symbol}"), WAKE_QUEUE),
-            pricing: RoleRef::new(format!("pricing/{symbol}"), WAKE_QUEUE),
+            // A wake while it starts waits in the park: refused, the quote behind it would wait for
+            // the next one.
+            pricing: RoleRef::with_parking(format!("pricing/{symbol}"), WAKE_QUEUE, 1),
             listeners: Arc::new(Mutex::new(listeners)),
             flaws: Arc::default(),
             book: Arc::default(),

@@ -2,48 +2,20 @@
 //!
 //! ractor's mailboxes are unbounded, have no depth and die with their actor. A [`RoleRef`] counts
 //! queued minus handled per incarnation, refuses with the message in hand, and can park a bounded
-//! number of messages while the role is down. What to do with a refusal is left to the sender.
+//! number of messages while the role is down; how one incarnation follows another is in
+//! [`super::hand_over`]. What to do with a refusal is left to the sender.
 
+use super::hand_over::{self, HandOver, Mailbox};
 use super::role::{RoleMessage, RolePath};
 use super::shell::Envelope;
-use arc_swap::ArcSwapOption;
 use ractor::{ActorRef, MessagingErr};
-use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// A message that wasn't taken, handed back.
-#[derive(PartialEq, Eq, thiserror::Error)]
-pub enum SendError<M> {
-    /// No incarnation of the role is running (and the park, if any, doesn't take it).
-    #[error("the role is down, the message was not taken")]
-    Down(M),
-    /// The role's queue (or its park) has reached its bound.
-    #[error("the role's queue is full, the message was not taken")]
-    Full(M),
-}
-
-impl<M> SendError<M> {
-    /// The message.
-    #[must_use]
-    pub fn into_message(self) -> M {
-        match self {
-            Self::Down(message) | Self::Full(message) => message,
-        }
-    }
-}
-
-impl<M> fmt::Debug for SendError<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Down(_) => "Down",
-            Self::Full(_) => "Full",
-        })
-    }
-}
+pub use super::hand_over::SendError;
 
 /// A question without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,18 +39,24 @@ pub struct RoleRef<M: RoleMessage>(Arc<Address<M>>);
 
 struct Address<M: RoleMessage> {
     path: RolePath,
-    bound: usize,
-    parking: usize,
-    current: ArcSwapOption<Incumbent<M>>,
-    parked: Mutex<VecDeque<M>>,
+    hand_over: HandOver<M, ActorRef<Envelope<M>>>,
     dropped: AtomicU64,
 }
 
-pub(super) struct Incumbent<M: RoleMessage> {
-    generation: u64,
-    actor: ActorRef<Envelope<M>>,
-    depth: AtomicUsize,
-    bound: usize,
+pub(super) type Incumbent<M> = hand_over::Incumbent<ActorRef<Envelope<M>>>;
+
+impl<M: RoleMessage> Mailbox<M> for ActorRef<Envelope<M>> {
+    fn post(&self, message: M) -> Result<(), M> {
+        match self.send_message(Envelope::Deliver(message)) {
+            Ok(()) => Ok(()),
+            Err(MessagingErr::SendErr(Envelope::Deliver(message))) => Err(message),
+            Err(
+                MessagingErr::SendErr(Envelope::Alarm)
+                | MessagingErr::ChannelClosed
+                | MessagingErr::InvalidActorType,
+            ) => unreachable!("a typed send fails only by handing its message back"),
+        }
+    }
 }
 
 impl<M: RoleMessage> Clone for RoleRef<M> {
@@ -106,11 +84,7 @@ impl<M: RoleMessage> RoleRef<M> {
     pub fn with_parking(path: impl Into<RolePath>, bound: usize, parking: usize) -> Self {
         Self(Arc::new(Address {
             path: path.into(),
-            // What was parked must fit into the mailbox of the next incarnation.
-            bound: bound.max(parking),
-            parking,
-            current: ArcSwapOption::empty(),
-            parked: Mutex::default(),
+            hand_over: HandOver::new(bound, parking),
             dropped: AtomicU64::new(0),
         }))
     }
@@ -127,14 +101,7 @@ impl<M: RoleMessage> RoleRef<M> {
     /// Hands the message back: [`SendError::Down`] or [`SendError::Full`]. `Ok` means queued, not
     /// handled: a crash loses what is queued.
     pub fn send(&self, message: M) -> Result<(), SendError<M>> {
-        let refused = match &*self.0.current.load() {
-            Some(incumbent) => incumbent.deliver(message),
-            None => Err(SendError::Down(message)),
-        };
-        match refused {
-            Err(SendError::Down(message)) if self.0.parking > 0 => self.park(message),
-            other => other,
-        }
+        self.0.hand_over.send(message)
     }
 
     /// Queues `message`, or drops and counts it: for what is soon replaced by something newer.
@@ -171,22 +138,19 @@ impl<M: RoleMessage> RoleRef<M> {
     /// Messages queued or in hand; those parked while the role is down.
     #[must_use]
     pub fn depth(&self) -> usize {
-        match &*self.0.current.load() {
-            Some(incumbent) => incumbent.depth.load(Ordering::Relaxed),
-            None => self.lock_parked().len(),
-        }
+        self.0.hand_over.depth()
     }
 
     /// Whether an incarnation takes messages.
     #[must_use]
     pub fn is_up(&self) -> bool {
-        self.0.current.load().is_some()
+        self.generation().is_some()
     }
 
     /// The generation that takes messages.
     #[must_use]
     pub fn generation(&self) -> Option<u64> {
-        self.0.current.load().as_ref().map(|incumbent| incumbent.generation)
+        self.0.hand_over.generation()
     }
 
     /// Messages lost by [`RoleRef::send_or_drop`] since the start.
@@ -195,104 +159,24 @@ impl<M: RoleMessage> RoleRef<M> {
         self.0.dropped.load(Ordering::Relaxed)
     }
 
-    fn park(&self, message: M) -> Result<(), SendError<M>> {
-        let mut parked = self.lock_parked();
-        // Under the lock that `install` holds: either the new incarnation is in place, or it
-        // will find the message in the park.
-        if let Some(incumbent) = &*self.0.current.load() {
-            match incumbent.deliver(message) {
-                // It has died and its successor isn't there: park after all.
-                Err(SendError::Down(message)) => return park(&mut parked, self.0.parking, message),
-                other => return other,
-            }
-        }
-        park(&mut parked, self.0.parking, message)
-    }
-
     pub(super) fn incumbent(
         &self,
         generation: u64,
         actor: ActorRef<Envelope<M>>,
     ) -> Arc<Incumbent<M>> {
-        let bound = self.0.bound;
-        Arc::new(Incumbent { generation, actor, depth: AtomicUsize::new(0), bound })
+        self.0.hand_over.incumbent(generation, actor)
     }
 
     pub(super) fn pinned(&self, incumbent: &Arc<Incumbent<M>>) -> PinnedRef<M> {
         PinnedRef { incumbent: Arc::clone(incumbent) }
     }
 
-    /// From here on messages go to `incumbent`, the parked ones first. An older generation than
-    /// the present one (a fenced zombie) changes nothing.
     pub(super) fn install(&self, incumbent: &Arc<Incumbent<M>>) {
-        let mut parked = self.lock_parked();
-        let newer = |current: &Arc<Incumbent<M>>| current.generation > incumbent.generation;
-        if self.0.current.load().as_ref().is_some_and(newer) {
-            return;
-        }
-        while let Some(message) = parked.pop_front() {
-            if let Err(refused) = incumbent.deliver(message) {
-                parked.push_front(refused.into_message());
-                break;
-            }
-        }
-        self.0.current.store(Some(Arc::clone(incumbent)));
+        self.0.hand_over.install(incumbent);
     }
 
-    /// `generation` takes no messages any more.
     pub(super) fn clear(&self, generation: u64) {
-        let _parked = self.lock_parked();
-        let own = |current: &Arc<Incumbent<M>>| current.generation == generation;
-        if self.0.current.load().as_ref().is_some_and(own) {
-            self.0.current.store(None);
-        }
-    }
-
-    fn lock_parked(&self) -> MutexGuard<'_, VecDeque<M>> {
-        self.0.parked.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn park<M>(parked: &mut VecDeque<M>, limit: usize, message: M) -> Result<(), SendError<M>> {
-    if parked.len() >= limit {
-        return Err(SendError::Full(message));
-    }
-    parked.push_back(message);
-    Ok(())
-}
-
-impl<M: RoleMessage> Incumbent<M> {
-    fn deliver(&self, message: M) -> Result<(), SendError<M>> {
-        if self.depth.fetch_add(1, Ordering::AcqRel) >= self.bound {
-            self.depth.fetch_sub(1, Ordering::AcqRel);
-            return Err(SendError::Full(message));
-        }
-        match self.actor.send_message(Envelope::Deliver(message)) {
-            Ok(()) => Ok(()),
-            Err(MessagingErr::SendErr(Envelope::Deliver(message))) => {
-                self.depth.fetch_sub(1, Ordering::AcqRel);
-                Err(SendError::Down(message))
-            }
-            Err(
-                MessagingErr::SendErr(Envelope::Alarm)
-                | MessagingErr::ChannelClosed
-                | MessagingErr::InvalidActorType,
-            ) => unreachable!("a typed send fails only by handing its message back"),
-        }
-    }
-
-    /// A message has been handled. Returns what is left.
-    pub fn handled(&self) -> usize {
-        self.depth.fetch_sub(1, Ordering::AcqRel).saturating_sub(1)
-    }
-
-    /// A message is about to be handled that was never queued.
-    pub fn uncounted(&self) {
-        self.depth.fetch_add(1, Ordering::AcqRel);
-    }
-
-    pub fn depth(&self) -> usize {
-        self.depth.load(Ordering::Relaxed)
+        self.0.hand_over.clear(generation);
     }
 }
 

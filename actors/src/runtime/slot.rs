@@ -4,9 +4,13 @@
 //! and growing), a slot does not. [`Slot`] holds one value, [`LineSlots`] a fixed array of market
 //! data lines with a dirty list. A publish says whether the consumer must be woken, so that at
 //! most one wake message is under way. What the values mean is left to the roles.
+//!
+//! A consumer that shares its slots with its successor needs an address that parks one message: a
+//! wake that comes after the successor's first drain and before its installation waits there.
 
+use super::sync::{Mutex, MutexGuard};
 use market::time::Now;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 /// Whether the publisher has to send the consumer its wake message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -298,3 +302,6 @@ mod tests {
         }
     }
 }
+
+#[cfg(all(test, loom))]
+mod under_loom;

@@ -5,4 +5,5 @@
 pub mod link;
 pub mod port;
 pub mod simulated;
+mod sync;
 pub mod wire_fence;

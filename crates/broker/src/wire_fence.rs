@@ -7,8 +7,9 @@
 //! cleared before it will ever pass. It needs no actor and no runtime: the watchdog's thread can
 //! call it.
 
+use crate::sync::{Mutex, MutexGuard};
 use risk::cleared::Fence;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use trading::trading_state::HaltEpoch;
 
 /// The epochs under which orders may be written. Shared by everyone who halts or writes.
@@ -24,7 +25,7 @@ struct FenceState {
 impl WireFence {
     /// A fence at these epochs; `halted` names the reason if a latch was found at start.
     #[must_use]
-    pub const fn new(halt_epoch: HaltEpoch, halted: Option<String>) -> Self {
+    pub fn new(halt_epoch: HaltEpoch, halted: Option<String>) -> Self {
         let fence = Fence { halt_epoch, desk_generation: 0 };
         Self(Mutex::new(FenceState { fence, halted }))
     }
@@ -120,3 +121,6 @@ mod tests {
         epoch
     }
 }
+
+#[cfg(all(test, loom))]
+mod under_loom;

@@ -19,6 +19,7 @@ pub mod reader;
 pub mod seq;
 pub mod snapshot;
 pub mod state_lock;
+mod sync;
 
 pub use ballast::Ballast;
 pub use disk::{Disk, memory::MemoryDisk, real::RealDisk};

@@ -5,14 +5,14 @@
 //! never drops. Fences live here too: they decide who may still append, which is a matter of order.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::envelope::{CONTROL_KIND, NewRecord, WriterTag, encoded_bytes};
 use crate::seq::{Seq, SeqRange};
+use crate::sync::{AtomicU8, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, wait_while};
 
 /// Why an append was refused. Nothing of it was queued.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -314,8 +314,7 @@ impl JournalHandle {
             queue.waiting.is_empty()
                 && matches!(self.state(), JournalState::Open | JournalState::StorageFull)
         };
-        // A poisoned lock only means that another thread died; the queue itself is whole.
-        drop(self.shared.work.wait_timeout_while(queue, at_most, idle));
+        wait_while(&self.shared.work, queue, at_most, idle);
     }
 
     pub(crate) fn advance(&self, durable: Seq) {
@@ -439,3 +438,6 @@ mod tests {
         assert_eq!(journal.append(&tag(1), 0, vec![own]), Err(AppendError::ReservedKind));
     }
 }
+
+#[cfg(all(test, loom))]
+mod under_loom;

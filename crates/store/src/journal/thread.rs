@@ -61,14 +61,23 @@ pub fn spawn_writer_thread(mut writer: JournalWriter) -> Result<WriterThread, Jo
 fn write_until_closed(writer: &mut JournalWriter) -> Result<(), JournalError> {
     loop {
         writer.handle().wait_for_work(IDLE_MAX);
-        let closing = writer.handle().state() == JournalState::Closed;
-        match writer.write_pending() {
-            Ok(None) if closing => return Ok(()),
-            Ok(_) => {}
-            Err(JournalError::StorageFull { .. }) if !closing => thread::sleep(FULL_DISK_PAUSE),
-            Err(error) => return Err(error),
+        if write_once(writer)? {
+            return Ok(());
         }
     }
+}
+
+/// Writes what waits, if anything does. True when the journal was closed and everything is written.
+fn write_once(writer: &mut JournalWriter) -> Result<bool, JournalError> {
+    // Looked at first: what was taken before it was closed is then among what waits.
+    let closing = writer.handle().state() == JournalState::Closed;
+    match writer.write_pending() {
+        Ok(None) if closing => return Ok(true),
+        Ok(_) => {}
+        Err(JournalError::StorageFull { .. }) if !closing => thread::sleep(FULL_DISK_PAUSE),
+        Err(error) => return Err(error),
+    }
+    Ok(false)
 }
 
 impl WriterThread {
@@ -91,3 +100,6 @@ impl WriterThread {
         }
     }
 }
+
+#[cfg(all(test, loom))]
+mod under_loom;
