@@ -11,6 +11,7 @@ use crate::replay;
 use crate::run;
 use crate::state_audit;
 use crate::state_tools;
+use crate::surface;
 use crate::terminal::{self, Paint};
 use clap::Parser;
 use serde::Serialize;
@@ -95,6 +96,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
             say(output, &made, &text)
         }
         Command::Audit(args) => state_audit::audit(&args.state, output),
+        Command::Surface(args) => surface::surface(args, output),
     }
 }
 

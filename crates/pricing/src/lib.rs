@@ -7,11 +7,19 @@
 //!
 //! Read in this order: `normal` (tails), `black` (European prices and Greeks), `implied` (price to
 //! vol), `parity` (forward and discount of an expiry), `smile` (fair vol of a quote judged by the
-//! others), `variance` (realised volatility).
+//! others), `essvi` (the surface), `svi` (a check on its slices), `arbitrage` (what a surface must
+//! pass), `residual_field` and `fair_value` (what a quote is worth by the others, and the edge),
+//! `variance_index` (model-free variance), `variance` (realised volatility).
 
+pub mod arbitrage;
 pub mod black;
+pub mod essvi;
+pub mod fair_value;
 pub mod implied;
 pub mod normal;
 pub mod parity;
+pub mod residual_field;
 pub mod smile;
+pub mod svi;
 pub mod variance;
+pub mod variance_index;
