@@ -1,71 +1,180 @@
-//! Time per option of the European kernels and per expiry of parity and smile. Read ratios, not
-//! nanoseconds: `implied-vol`'s own Black price is in the same run as the peer.
+//! Time per option of the European kernels at each instruction level, and per expiry of parity and
+//! smile. Read ratios, not nanoseconds: in the same run are a plain scalar version (textbook formula
+//! on `libm`), and `implied-vol` for its Black price and its inversion. 2,048 options: K 70 to 130
+//! per cent of the forward, 7 to 730 days, vol 12 to 60 per cent.
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use implied_vol::{DefaultSpecialFn, PriceBlackScholes};
-use pricing::black::{EuropeanGreeks, EuropeanInputs};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use implied_vol::{DefaultSpecialFn, ImpliedBlackVolatility, PriceBlackScholes};
+use pricing::black::{EuropeanGreeks, EuropeanInputs, HigherGreeks, SpotInputs};
 use pricing::implied::{ImpliedInputs, NoVol, implied_vols};
+use pricing::lanes::{Level, at_level};
 use pricing::parity::{ParityInputs, ParitySettings, fit_parity};
 use pricing::smile::{Smile, SmileInputs};
+use std::f64::consts::FRAC_1_SQRT_2;
 use std::hint::black_box;
 
-const OPTIONS: usize = 1_000;
+const OPTIONS: usize = 2_048;
 const STRIKES: usize = 60;
 
-fn european(criterion: &mut Criterion) {
-    let spread = |from: f64, to: f64, step: usize| -> Vec<f64> {
-        (0..OPTIONS)
-            .map(|index| from + (to - from) * ((index * step) % OPTIONS) as f64 / OPTIONS as f64)
-            .collect()
-    };
-    let forward = vec![100.0; OPTIONS];
-    let (strike, years) = (spread(80.0, 125.0, 7), spread(0.02, 1.5, 13));
-    let (vol, discount) = (spread(0.12, 0.6, 29), vec![0.98; OPTIONS]);
-    let is_call: Vec<bool> = strike.iter().map(|strike| *strike > 100.0).collect();
-    let inputs = EuropeanInputs {
-        forward: &forward,
-        strike: &strike,
-        years: &years,
-        vol: &vol,
-        discount: &discount,
-        is_call: &is_call,
-    };
-    let mut greeks = EuropeanGreeks::default();
-    greeks.fill(&inputs).expect("columns of one length");
-    let undiscounted: Vec<f64> = greeks.price.iter().map(|price| price / 0.98).collect();
+struct Chain {
+    forward: Vec<f64>,
+    strike: Vec<f64>,
+    years: Vec<f64>,
+    vol: Vec<f64>,
+    discount: Vec<f64>,
+    rate: Vec<f64>,
+    dividend_yield: Vec<f64>,
+    is_call: Vec<bool>,
+}
 
+impl Chain {
+    fn new() -> Self {
+        let spread = |from: f64, to: f64, step: usize| -> Vec<f64> {
+            let at = |index: usize| ((index * step) % OPTIONS) as f64 / OPTIONS as f64;
+            (0..OPTIONS).map(|index| from + (to - from) * at(index)).collect()
+        };
+        let (strike, years) = (spread(70.0, 130.0, 7), spread(7.0 / 365.0, 2.0, 1_013));
+        Self {
+            forward: vec![100.0; OPTIONS],
+            vol: spread(0.12, 0.6, 389),
+            discount: years.iter().map(|years| libm::exp(-0.05 * years)).collect(),
+            rate: vec![0.05; OPTIONS],
+            dividend_yield: vec![0.02; OPTIONS],
+            is_call: strike.iter().map(|strike| *strike > 100.0).collect(),
+            strike,
+            years,
+        }
+    }
+
+    fn inputs(&self) -> EuropeanInputs<'_> {
+        EuropeanInputs {
+            forward: &self.forward,
+            strike: &self.strike,
+            years: &self.years,
+            vol: &self.vol,
+            discount: &self.discount,
+            is_call: &self.is_call,
+        }
+    }
+
+    fn on_spot(&self) -> SpotInputs<'_> {
+        SpotInputs {
+            spot: &self.forward,
+            strike: &self.strike,
+            years: &self.years,
+            vol: &self.vol,
+            rate: &self.rate,
+            dividend_yield: &self.dividend_yield,
+            is_call: &self.is_call,
+        }
+    }
+}
+
+/// Price and five Greeks as a textbook writes them, one option at a time.
+fn plain_scalar(chain: &Chain, out: &mut [[f64; 6]]) {
+    let cdf = |x: f64| 0.5 * libm::erfc(-x * FRAC_1_SQRT_2);
+    for (lane, out) in out.iter_mut().enumerate() {
+        let (forward, strike) = (chain.forward[lane], chain.strike[lane]);
+        let (years, vol, discount) = (chain.years[lane], chain.vol[lane], chain.discount[lane]);
+        let sign = if chain.is_call[lane] { 1.0 } else { -1.0 };
+        let root_years = years.sqrt();
+        let total_vol = vol * root_years;
+        let d1 = libm::log(forward / strike) / total_vol + 0.5 * total_vol;
+        let (first, second) = (cdf(sign * d1), cdf(sign * (d1 - total_vol)));
+        let density = 0.398_942_280_401_432_7 * libm::exp(-0.5 * d1 * d1);
+        let price = discount * sign * (forward * first - strike * second);
+        let vega = discount * forward * density * root_years;
+        let rate = -libm::log(discount) / years;
+        *out = [
+            price,
+            discount * sign * first,
+            discount * density / (forward * total_vol),
+            vega,
+            rate * price - 0.5 * vega * vol / years,
+            -years * price,
+        ];
+    }
+}
+
+fn at_each_level(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, mut body: impl FnMut()) {
+    for level in Level::supported() {
+        at_level(level, || {
+            group.bench_function(format!("{name}/{level:?}"), |bencher| bencher.iter(&mut body));
+        })
+        .expect("it is supported");
+    }
+}
+
+fn european(criterion: &mut Criterion) {
+    let chain = Chain::new();
+    let inputs = chain.inputs();
+    let (mut greeks, mut higher) = (EuropeanGreeks::default(), HigherGreeks::default());
     let mut group = criterion.benchmark_group("per_option");
     group.throughput(Throughput::Elements(OPTIONS as u64));
-    group.bench_function("price_and_greeks", |bencher| {
-        bencher.iter(|| greeks.fill(black_box(&inputs)).expect("columns of one length"));
+    at_each_level(&mut group, "price_and_greeks", || {
+        greeks.fill(black_box(&inputs)).expect("columns of one length");
     });
-    group.bench_function("peer_price_only", |bencher| {
+    at_each_level(&mut group, "price_and_greeks_on_spot", || {
+        greeks.fill_on_spot(black_box(&chain.on_spot())).expect("columns of one length");
+    });
+    at_each_level(&mut group, "with_higher_greeks", || {
+        greeks.fill_with_higher(black_box(&inputs), &mut higher).expect("columns of one length");
+    });
+    let mut rows = vec![[0.0; 6]; OPTIONS];
+    group.bench_function("price_and_greeks/plain_scalar", |bencher| {
+        bencher.iter(|| plain_scalar(black_box(&chain), black_box(&mut rows)));
+    });
+    group.bench_function("price_only/implied-vol", |bencher| {
         bencher.iter(|| {
             (0..OPTIONS)
                 .map(|lane| {
                     PriceBlackScholes::builder()
-                        .forward(forward[lane])
-                        .strike(black_box(strike[lane]))
-                        .volatility(vol[lane])
-                        .expiry(years[lane])
-                        .is_call(is_call[lane])
+                        .forward(chain.forward[lane])
+                        .strike(black_box(chain.strike[lane]))
+                        .volatility(chain.vol[lane])
+                        .expiry(chain.years[lane])
+                        .is_call(chain.is_call[lane])
                         .build_unchecked()
                         .calculate::<DefaultSpecialFn>()
                 })
                 .sum::<f64>()
         });
     });
+
+    greeks.fill(&inputs).expect("columns of one length");
+    let undiscounted: Vec<f64> = greeks
+        .price
+        .iter()
+        .zip(&chain.discount)
+        .map(|(price, discount)| price / discount)
+        .collect();
     let implied = ImpliedInputs {
         undiscounted_price: &undiscounted,
-        forward: &forward,
-        strike: &strike,
-        years: &years,
-        is_call: &is_call,
+        forward: &chain.forward,
+        strike: &chain.strike,
+        years: &chain.years,
+        is_call: &chain.is_call,
     };
     let mut vols = vec![Err(NoVol::Expired); OPTIONS];
-    group.bench_function("implied_vol", |bencher| {
-        bencher
-            .iter(|| implied_vols(black_box(&implied), &mut vols).expect("columns of one length"));
+    at_each_level(&mut group, "implied_vol", || {
+        implied_vols(black_box(&implied), &mut vols).expect("columns of one length");
+    });
+    group.bench_function("implied_vol/implied-vol", |bencher| {
+        bencher.iter(|| {
+            (0..OPTIONS)
+                .filter_map(|lane| {
+                    ImpliedBlackVolatility::builder()
+                        .option_price(black_box(undiscounted[lane]))
+                        .forward(chain.forward[lane])
+                        .strike(chain.strike[lane])
+                        .expiry(chain.years[lane])
+                        .is_call(chain.is_call[lane])
+                        .build_unchecked()
+                        .calculate::<DefaultSpecialFn>()
+                })
+                .sum::<f64>()
+        });
     });
     group.finish();
 }

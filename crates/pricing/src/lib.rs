@@ -5,10 +5,11 @@
 //! absolute (0.20 is twenty per cent), rates are continuous and annual, `discount` is the value
 //! now of one unit paid at expiry. Bad input is answered with a typed reason, never a panic.
 //!
-//! Read in this order: `normal` (tails), `black` (European prices and Greeks), `implied` (price to
-//! vol), `parity` (forward and discount of an expiry), `smile` (fair vol of a quote judged by the
-//! others), `essvi` (the surface), `svi` (a check on its slices), `arbitrage` (what a surface must
-//! pass), `residual_field` and `fair_value` (what a quote is worth by the others, and the edge),
+//! Read in this order: `lanes` (kernels and their rules), `normal` (tails), `black` (European
+//! prices and Greeks), `implied` (price to vol),
+//! `parity` (forward and discount of an expiry), `smile` (fair vol of a quote judged by the others),
+//! `essvi` (the surface), `svi` (a check on its slices), `arbitrage` (what a surface must pass),
+//! `residual_field` and `fair_value` (what a quote is worth by the others, and the edge),
 //! `variance_index` (model-free variance), `variance` (realised volatility).
 
 pub mod arbitrage;
@@ -16,6 +17,7 @@ pub mod black;
 pub mod essvi;
 pub mod fair_value;
 pub mod implied;
+pub mod lanes;
 pub mod normal;
 pub mod parity;
 pub mod residual_field;

@@ -94,7 +94,7 @@ impl RefusalCounts {
             NoVol::BelowIntrinsic => &mut self.below_intrinsic,
             NoVol::AboveCap => &mut self.above_cap,
             NoVol::Expired => &mut self.expired,
-            NoVol::NotFinite => &mut self.not_finite,
+            NoVol::NotFinite | NoVol::TooExtreme => &mut self.not_finite,
             NoVol::NotPositive => &mut self.not_positive,
         };
         *counter += 1;
