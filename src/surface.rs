@@ -4,19 +4,17 @@
 //! and prints what came out, what it left over and what the arbitrage tests found. What is asked for
 //! and can't be had (no quotes at that time, a refused surface) is a failure with its reason.
 
-mod exercise;
 mod plot;
 mod report;
 
 use crate::cli::{Output, SurfaceArgs};
 use crate::failure::{Exit, Failure};
 use crate::terminal;
-use exercise::Exercise;
 use market::lean::{BadRows, Day, RecordedDay};
 use market::quality::Gates;
 use market::time::Timestamp;
 use std::collections::BTreeMap;
-use valuation::fit::{FitSettings, ProductFit, expiries_of};
+use valuation::fit::{FitSettings, ProductFit, Terms, expiries_of};
 
 /// Moments before the wanted one that are fitted too, so that carries have settled.
 const LEAD_MINUTES: i64 = 15;
@@ -64,7 +62,8 @@ fn moment(args: &SurfaceArgs, day: &RecordedDay) -> Result<Timestamp, Failure> {
 type Moment = (Vec<valuation::fit::ExpiryNow>, valuation::fit::MomentFit);
 
 fn fit_at(day: &RecordedDay, at: Timestamp) -> Result<Moment, Failure> {
-    let exercise = Exercise::of(day);
+    let (gates, dividends) = (Gates::default(), &day.dividends);
+    let terms = Terms { catalog: &day.catalog, gates: &gates, dividends, today: day.day };
     let mut product = ProductFit::new(FitSettings::default());
     let mut quotes = BTreeMap::new();
     let mut last = None;
@@ -74,10 +73,8 @@ fn fit_at(day: &RecordedDay, at: Timestamp) -> Result<Moment, Failure> {
         if lead > LEAD_MINUTES || !day.calendar.is_open(step.time) {
             continue;
         }
-        let expiries = expiries_of(&day.catalog, &quotes, &Gates::default(), step.time, true);
-        let minutes = step.time.nanos() as f64 / NANOS_PER_MINUTE as f64;
-        let premium = |terms: &_| exercise.premium(terms);
-        last = Some(product.fit(&expiries, minutes, &premium).map(|fit| (expiries, fit)));
+        let expiries = expiries_of(&terms, &quotes, step.time);
+        last = Some(product.fit(&expiries).map(|fit| (expiries, fit)));
     }
     match last {
         None => {

@@ -12,7 +12,7 @@
 
 mod persistence;
 
-pub use persistence::{Persistence, PersistenceSettings};
+pub use persistence::{Persistence, Reversion};
 
 use crate::black::{ForwardContract, ForwardGreeks, Refusal};
 use crate::essvi::{Slice, SliceReport};

@@ -6,19 +6,11 @@
 //! now of one unit paid at expiry. Bad input is answered with a typed reason, never a panic.
 //!
 //! Read in this order: `lanes` (kernels and their rules), `normal` (tails), `black` (European
-//! prices and Greeks), `implied` (price to vol),
-//! `parity` (forward and discount of an expiry), `smile` (fair vol of a quote judged by the others),
-//! `essvi` (the surface), `svi` (a check on its slices), `arbitrage` (what a surface must pass),
-//! `residual_field` and `fair_value` (what a quote is worth by the others, and the edge),
-//! `variance_index` (model-free variance), `variance` (realised volatility).
-
-//! Read in this order: `lanes` (kernels and their rules), `normal` (tails), `black` (European
 //! prices and Greeks), `implied` (price to vol), `american` and `dividends` (early exercise, cash
-//! dividends),
-//! `parity` (forward and discount of an expiry), `smile` (fair vol of a quote judged by the others),
-//! `essvi` (the surface), `svi` (a check on its slices), `arbitrage` (what a surface must pass),
-//! `residual_field` and `fair_value` (what a quote is worth by the others, and the edge),
-//! `variance_index` (model-free variance), `variance` (realised volatility).
+//! dividends), `parity` (forward and discount of an expiry), `smile` (fair vol of a quote judged by
+//! the others), `essvi` (the surface), `svi` (a check on its slices), `arbitrage` (what a surface
+//! must pass), `residual_field` and `fair_value` (what a quote is worth by the others, and the
+//! edge), `variance_index` (model-free variance), `variance` (realised volatility).
 
 pub mod american;
 pub mod arbitrage;

@@ -177,7 +177,9 @@ impl Problem<'_> {
         let mut linear = self.linear(m, sigma)?;
         let mut damping = DAMPING_FIRST;
         let mut steps = 0;
-        let mut outer = self.outer(m, sigma, &linear)?;
+        let Some(mut outer) = self.outer(m, sigma, &linear) else {
+            return Some(finished(m, sigma, &linear, steps));
+        };
         while steps < STEPS && damping < DAMPING_MOST {
             steps += 1;
             let ([mm, ms, ss], [gm, gs]) = outer;
@@ -201,14 +203,15 @@ impl Problem<'_> {
                 if settled {
                     break;
                 }
-                outer = self.outer(m, sigma, &linear)?;
+                match self.outer(m, sigma, &linear) {
+                    Some(next) => outer = next,
+                    None => break,
+                }
             } else {
                 damping *= 8.0;
             }
         }
-        let b = linear.c / sigma;
-        let rho = if linear.c > 0.0 { (linear.d / linear.c).clamp(-1.0, 1.0) } else { 0.0 };
-        Some(SviFit { slice: SviSlice { a: linear.a, b, rho, m, sigma }, cost: linear.cost, steps })
+        Some(finished(m, sigma, &linear, steps))
     }
 
     /// Moments of the basis (1, y, sqrt(y^2 + 1)): the Gram matrix and the products with variance.
@@ -266,6 +269,12 @@ impl Problem<'_> {
         (found.0[0] >= 0.0 && found.0[2] >= 0.0 && all.into_iter().all(|own| own.is_finite()))
             .then_some(found)
     }
+}
+
+fn finished(m: f64, sigma: f64, linear: &Linear, steps: usize) -> SviFit {
+    let b = linear.c / sigma;
+    let rho = if linear.c > 0.0 { (linear.d / linear.c).clamp(-1.0, 1.0) } else { 0.0 };
+    SviFit { slice: SviSlice { a: linear.a, b, rho, m, sigma }, cost: linear.cost, steps }
 }
 
 /// The best (a, d, c) under |d| <= c and |d| <= most - c: free, else on one of the four edges.

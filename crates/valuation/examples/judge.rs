@@ -16,7 +16,7 @@ use pricing::parity::PairVerdict;
 use std::collections::BTreeMap;
 use std::path::Path;
 use valuation::fit::{
-    ExerciseTerms, ExpiryFit, ExpiryNow, FitSettings, LineNow, MomentFit, ProductFit, expiries_of,
+    ExpiryFit, ExpiryNow, FitSettings, LineNow, MomentFit, ProductFit, Terms, expiries_of,
 };
 
 const CAP: f64 = 10.0;
@@ -115,10 +115,6 @@ impl Verdict {
     }
 }
 
-fn no_premium(_: &ExerciseTerms) -> f64 {
-    0.0
-}
-
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [folder, day] = arguments.as_slice() else {
@@ -135,6 +131,8 @@ fn main() {
 fn judge(day: &RecordedDay) -> Verdict {
     let mut product = ProductFit::new(FitSettings::default());
     let mut quotes: BTreeMap<ConId, Quote> = BTreeMap::new();
+    let (gates, dividends) = (Gates::default(), &day.dividends);
+    let terms = Terms { catalog: &day.catalog, gates: &gates, dividends, today: day.day };
     let mut verdict = Verdict { density_least: f64::INFINITY, ..Verdict::default() };
     let mut before: Option<Before> = None;
     for step in &day.steps {
@@ -143,14 +141,13 @@ fn judge(day: &RecordedDay) -> Verdict {
             before = None;
             continue;
         }
-        let expiries = expiries_of(&day.catalog, &quotes, &Gates::default(), step.time, true);
+        let expiries = expiries_of(&terms, &quotes, step.time);
         verdict.minutes += 1;
         let ratios: BTreeMap<i64, f64> = expiries
             .iter()
             .filter_map(|own| Some((own.key, product.carry_ratio(own.key)?)))
             .collect();
-        let minutes = step.time.nanos() as f64 / 6e10;
-        let fit = match product.fit(&expiries, minutes, &no_premium) {
+        let fit = match product.fit(&expiries) {
             Ok(fit) => fit,
             Err(refusal) => {
                 *verdict.refused.entry(refusal.to_string()).or_default() += 1;
@@ -208,7 +205,7 @@ fn compare(
                 let Some((model, last)) = before.lines.get(&line.id) else { continue };
                 let price = |vol: f64| {
                     let vol = FairVol { vol, ..*model };
-                    of_then.price(own, line, &vol, product.settings(), &no_premium)
+                    of_then.price(own, line, &vol, product.settings())
                 };
                 if let (Some(ours), Some(theirs)) = (price(model.vol), price(*last)) {
                     tally.ahead.add(ours.price, line);

@@ -6,19 +6,21 @@
 //! surface fails leaves the last one untouched. Quality gates stand before it; publishing, and how
 //! often to fit, is left to its owner.
 //!
-//! American options: what early exercise adds is asked of the caller ([`ExerciseTerms`]), taken off
-//! the quotes before vols are implied and added back to fair values.
+//! American options: what early exercise adds (`fit/exercise.rs`) is taken off the quotes before
+//! vols are implied and added back to fair values.
 
+mod exercise;
 mod expiry;
 mod moment;
 
+pub use exercise::{ExerciseTerms, premium};
 pub use expiry::{ExpiryFit, LineFit};
-pub use moment::{ExpiryNow, LineNow, UnderlyingNow, expiries_of};
+pub use moment::{ExpiryNow, LineNow, Terms, UnderlyingNow, expiries_of};
 
 use expiry::Carry;
-use pricing::black::OptionKind;
+use market::time::Timestamp;
 use pricing::essvi::{CalibrationSettings, Calibrator, Fitted, NoSurface, SliceQuotes};
-use pricing::fair_value::{FairScratch, FairSettings, FairVol, Persistence, PersistenceSettings};
+use pricing::fair_value::{FairScratch, FairSettings, FairVol, Persistence, Reversion};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -40,8 +42,6 @@ pub struct FitSettings {
     pub calibration: CalibrationSettings,
     /// Fair vols.
     pub fair: FairSettings,
-    /// The memory of each contract.
-    pub persistence: PersistenceSettings,
 }
 
 impl Default for FitSettings {
@@ -54,36 +54,9 @@ impl Default for FitSettings {
             premium_error_share: 0.1,
             calibration: CalibrationSettings::default(),
             fair: FairSettings::default(),
-            persistence: PersistenceSettings::default(),
         }
     }
 }
-
-/// What early exercise is asked to be worth for.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ExerciseTerms {
-    /// The underlying's price now; for an option on a future it is the forward.
-    pub spot: f64,
-    /// Whether the underlying is a future.
-    pub on_future: bool,
-    /// Key of the expiry, for schedules of dividends.
-    pub key: i64,
-    /// Years to expiry.
-    pub years: f64,
-    /// Forward price.
-    pub forward: f64,
-    /// Discount factor.
-    pub discount: f64,
-    /// Strike.
-    pub strike: f64,
-    /// Call or put.
-    pub kind: OptionKind,
-    /// Annual vol.
-    pub vol: f64,
-}
-
-/// Answers what early exercise adds to the European price; zero for European options.
-pub type Premium<'a> = &'a dyn Fn(&ExerciseTerms) -> f64;
 
 /// One product at one moment.
 #[derive(Debug, Clone)]
@@ -94,13 +67,22 @@ pub struct MomentFit {
     pub expiries: Vec<ExpiryFit>,
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Memory {
+    key: i64,
+    quoted: Timestamp,
+    own: Persistence,
+}
+
 /// The machine.
 #[derive(Debug)]
 pub struct ProductFit {
     settings: FitSettings,
     calibrator: Calibrator,
     carries: BTreeMap<i64, Carry>,
-    memories: BTreeMap<u64, (f64, Persistence)>,
+    memories: BTreeMap<u64, Memory>,
+    /// By expiry and third of its strikes.
+    reversions: BTreeMap<(i64, u8), Reversion>,
     scratch: FairScratch,
     fair: Vec<Option<FairVol>>,
 }
@@ -114,6 +96,7 @@ impl ProductFit {
             calibrator: Calibrator::new(settings.calibration),
             carries: BTreeMap::new(),
             memories: BTreeMap::new(),
+            reversions: BTreeMap::new(),
             scratch: FairScratch::default(),
             fair: Vec::new(),
         }
@@ -134,25 +117,20 @@ impl ProductFit {
     /// What a contract's own earlier quotes add to the model's vol.
     #[must_use]
     pub fn memory(&self, id: u64) -> f64 {
-        self.memories.get(&id).map_or(0.0, |(_, memory)| memory.level())
+        self.memories.get(&id).map_or(0.0, |memory| memory.own.level())
     }
 
-    /// Fits the expiries of one moment, by rising years. `minutes` counts from any fixed instant.
+    /// Fits the expiries of one moment, by rising years.
     ///
     /// # Errors
     /// No surface: nothing usable is quoted, or years do not rise. Fair values of a refused moment
     /// do not exist; what earlier moments left stays.
-    pub fn fit(
-        &mut self,
-        expiries: &[ExpiryNow],
-        minutes: f64,
-        premium: Premium<'_>,
-    ) -> Result<MomentFit, NoSurface> {
+    pub fn fit(&mut self, expiries: &[ExpiryNow]) -> Result<MomentFit, NoSurface> {
         let mut fits: Vec<ExpiryFit> = Vec::with_capacity(expiries.len());
         for own in expiries {
             let carry =
                 self.carries.entry(own.key).or_insert_with(|| Carry::new(own, &self.settings));
-            fits.push(carry.fit(own, &self.settings, premium));
+            fits.push(carry.fit(own, &self.settings));
         }
         let columns: Vec<[Vec<f64>; 3]> = fits.iter().map(ExpiryFit::columns).collect();
         let quotes: Vec<SliceQuotes<'_>> = expiries
@@ -170,17 +148,8 @@ impl ProductFit {
         for (slice, report) in fitted.surface.slices().iter().zip(&fitted.slices) {
             let (own, fit) = (&expiries[report.expiry], &mut fits[report.expiry]);
             fit.slice = Some(*slice);
-            fit.judge(own, report, &self.settings, premium, &mut self.scratch, &mut self.fair);
-            for (line, of_line) in own.lines.iter().zip(&fit.lines) {
-                if let (Some(vol), Some(fair)) = (of_line.vol, of_line.fair_vol) {
-                    let noise = of_line.vol_error();
-                    let (last, memory) =
-                        self.memories.entry(line.id).or_insert((minutes, Persistence::default()));
-                    let off = vol - fair.vol;
-                    memory.observe(off, noise, minutes - *last, &self.settings.persistence);
-                    *last = minutes;
-                }
-            }
+            fit.judge(own, report, &self.settings, &mut self.scratch, &mut self.fair);
+            remember(own, fit, slice.theta, &mut self.memories, &mut self.reversions);
         }
         Ok(MomentFit { fitted, expiries: fits })
     }
@@ -188,5 +157,35 @@ impl ProductFit {
     /// Drops what is known of expiries that are over: those whose key is below `first`.
     pub fn forget_before(&mut self, first: i64) {
         self.carries.retain(|&key, _| key >= first);
+        self.reversions.retain(|&(key, _), _| key >= first);
+        self.memories.retain(|_, memory| memory.key >= first);
+    }
+}
+
+/// Lets the contracts of an expiry learn from its fair vols.
+fn remember(
+    own: &ExpiryNow,
+    fit: &ExpiryFit,
+    theta: f64,
+    memories: &mut BTreeMap<u64, Memory>,
+    reversions: &mut BTreeMap<(i64, u8), Reversion>,
+) {
+    for third in 0..3 {
+        reversions.entry((own.key, third)).or_default().fade();
+    }
+    let deviation = theta.sqrt();
+    for (line, of_line) in own.lines.iter().zip(&fit.lines) {
+        let (Some(vol), Some(fair)) = (of_line.vol, of_line.fair_vol) else { continue };
+        let third = match of_line.log_moneyness / deviation {
+            z if z < -1.0 => 0,
+            z if z > 1.0 => 2,
+            _ => 1,
+        };
+        let reversion = reversions.entry((own.key, third)).or_default();
+        let first = Memory { key: own.key, quoted: line.quoted, own: Persistence::default() };
+        let memory = memories.entry(line.id).or_insert(first);
+        let fresh = line.quoted > memory.quoted;
+        memory.own.observe(vol, fair.vol, of_line.vol_error(), fresh, reversion);
+        memory.quoted = line.quoted;
     }
 }

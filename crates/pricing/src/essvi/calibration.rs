@@ -75,7 +75,7 @@ pub struct SliceReport {
     pub key: i64,
     /// Quotes that entered; the others were not finite, or out of range.
     pub quotes: usize,
-    /// Root mean square of (model - mid) in vol, robustly weighted.
+    /// Root mean square of (model - mid) in vol, weighted as in the fit.
     pub residual_vol: f64,
     /// Robust scale of the residuals in the quotes' own errors; one is a fit within them.
     pub scale: f64,
@@ -202,7 +202,8 @@ impl Calibrator {
             constrained = !self.map.start_at(&alone);
         }
         if constrained {
-            steps += self.search(all.clone(), ROUNDS);
+            steps += self.search(all, ROUNDS);
+            constrained = self.map.at_an_edge();
         }
         let fitted = self.finish(steps, constrained)?;
         self.last.clear();
@@ -499,8 +500,10 @@ impl Calibrator {
             let off = (model / block.years).sqrt() - (self.variance[lane] / block.years).sqrt();
             let residual = (model - self.variance[lane]) * self.precision[lane];
             let kept = 1.0 / (1.0 + residual * residual * over_cutoff);
-            weights += kept * kept;
-            squares += kept * kept * off * off;
+            let vol_precision = self.precision[lane] * (self.variance[lane] * block.years).sqrt();
+            let weight = kept * kept * vol_precision * vol_precision;
+            weights += weight;
+            squares += weight * off * off;
             let outside = off.abs() - self.half_width[lane];
             inside += f64::from(u8::from(outside <= 0.0));
             outside_most = outside_most.max(outside);

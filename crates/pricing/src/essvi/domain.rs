@@ -117,6 +117,15 @@ impl Map {
         self.psis();
     }
 
+    /// Whether a condition between or within expiries holds with equality.
+    pub(super) fn at_an_edge(&self) -> bool {
+        let edge = |(at, &own): (usize, &f64)| {
+            let (least, most) = bounds(at);
+            own <= least || own >= most
+        };
+        self.point.iter().enumerate().any(edge)
+    }
+
     fn most_by_calendar(&self, index: usize, psi_before: f64) -> f64 {
         match index.checked_sub(1) {
             None => f64::MAX,

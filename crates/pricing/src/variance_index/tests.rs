@@ -27,6 +27,22 @@ fn the_white_papers_interpolation_comes_out() {
     assert!((100.0 * vol - 13.69).abs() < 0.005, "{vol}");
 }
 
+#[test]
+fn the_white_papers_near_term_comes_out_with_its_strip() {
+    let text = include_str!("../../tests/reference/vix_white_paper_near_term.csv");
+    let mut columns: [Vec<f64>; 5] = Default::default();
+    for line in text.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_digit())) {
+        let row = line.split(',').map(|cell| cell.parse::<f64>().unwrap());
+        columns.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
+    }
+    let [strike, call_bid, call_ask, put_bid, put_ask] = &columns;
+    let quotes = IndexQuotes { strike, call_bid, call_ask, put_bid, put_ask };
+    let term = term_variance(&quotes, 0.0683486, 0.000305).unwrap();
+    assert!((term.forward - 1962.89996).abs() < 5e-6, "{term:?}");
+    assert_eq!(term.at_strike, 1960.0);
+    assert!((term.variance - 0.0184629).abs() < 5e-8, "{term:?}");
+}
+
 /// Quotes of a flat vol at many strikes, `half` wide.
 fn flat(vol: f64, step: f64, half: f64) -> [Vec<f64>; 5] {
     let strike: Vec<f64> = (1..=(400.0 / step) as i32).map(|at| step * f64::from(at)).collect();

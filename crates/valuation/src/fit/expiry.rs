@@ -4,8 +4,9 @@
 //! moment, the carry takes it over within its error, and the forward follows the underlying's mid.
 //! For an option on a future the future's mid is the forward and parity names the discount only.
 
+use super::FitSettings;
+use super::exercise::{ExerciseTerms, premium};
 use super::moment::{ExpiryNow, LineNow};
-use super::{ExerciseTerms, FitSettings, Premium};
 use pricing::black::{ForwardContract, OptionKind};
 use pricing::essvi::{Slice, SliceReport};
 use pricing::fair_value::{
@@ -23,6 +24,8 @@ const HALF_SPREAD_TO_DEVIATION: f64 = 0.577_350_269_189_625_8;
 const CARRY_GAIN: f64 = 0.2;
 /// The gain of a fit that is surer than the carry so far.
 const CARRY_GAIN_MOST: f64 = 0.8;
+/// Long expiries take pairs from further out: listed strikes lie further apart there.
+const REACH: f64 = 0.3;
 /// What deep in-the-money quotes know of their vol lies below the rounding of the premium.
 const VEGA_LEAST: f64 = 1e-6;
 
@@ -93,18 +96,21 @@ pub struct ExpiryFit {
 impl Carry {
     pub(super) fn new(own: &ExpiryNow, settings: &FitSettings) -> Self {
         let rate = settings.rate_guess;
-        let ratio = if own.on_future { 1.0 } else { libm::exp(rate * own.years) };
+        let ratio = match own.spot {
+            Some(spot) if !own.on_future => {
+                let grown = |cash: f64, left: f64| cash / spot.mid * libm::exp(rate * left);
+                let paid = own.dividends.iter().map(|one| grown(one.cash, own.years - one.years));
+                libm::exp(rate * own.years) - paid.sum::<f64>()
+            }
+            _ if own.on_future => 1.0,
+            _ => libm::exp(rate * own.years),
+        };
         let ratio_error = if own.on_future { 0.0 } else { settings.rate_guess_error * own.years };
         Self { ratio, ratio_error, rate, rate_error: settings.rate_guess_error, named: false }
     }
 
-    pub(super) fn fit(
-        &mut self,
-        own: &ExpiryNow,
-        settings: &FitSettings,
-        premium: Premium<'_>,
-    ) -> ExpiryFit {
-        let (parity, residuals) = self.parity(own, settings, premium);
+    pub(super) fn fit(&mut self, own: &ExpiryNow, settings: &FitSettings) -> ExpiryFit {
+        let (parity, residuals) = self.parity(own, settings);
         let fit = parity.as_ref().map(|found| found.fit);
         if let Some(fit) = &fit {
             self.follow(own, fit);
@@ -132,7 +138,7 @@ impl Carry {
             lines: Vec::with_capacity(own.lines.len()),
         };
         for line in &own.lines {
-            let of_line = found.line(own, line, settings, premium);
+            let of_line = found.line(own, line, settings);
             found.lines.push(of_line);
         }
         found
@@ -142,7 +148,6 @@ impl Carry {
         &self,
         own: &ExpiryNow,
         settings: &FitSettings,
-        premium: Premium<'_>,
     ) -> (Option<AmericanParityFit>, Vec<ParityResidual>) {
         let mut columns: [Vec<f64>; 5] = Default::default();
         let mut calls: Vec<&LineNow> =
@@ -171,18 +176,18 @@ impl Carry {
             years: own.years,
             rate_guess,
             rate_guess_error,
-            max_log_moneyness: settings.parity_max_log_moneyness,
-            min_pairs: 3,
+            max_log_moneyness: settings.parity_max_log_moneyness.max(REACH * own.years.sqrt()),
+            min_pairs: 1,
         };
         let spot = own.spot.map(|spot| spot.mid);
         let found = fit_american_parity(&inputs, &parity, |terms: &PremiumTerms| {
             if !own.american {
                 return 0.0;
             }
+            let stock = (!own.on_future).then(|| spot.unwrap_or(terms.forward / self.ratio));
             premium(&ExerciseTerms {
-                spot: spot.unwrap_or(terms.forward / self.ratio),
-                on_future: own.on_future,
-                key: own.key,
+                spot: stock,
+                dividends: &own.dividends,
                 years: own.years,
                 forward: terms.forward,
                 discount: terms.discount,
@@ -248,32 +253,25 @@ impl ExpiryFit {
     }
 
     /// What early exercise adds at a vol and forward.
-    fn premium_at(&self, own: &ExpiryNow, line: &LineNow, vol: f64, premium: Premium<'_>) -> f64 {
+    fn premium_at(&self, own: &ExpiryNow, line: &LineNow, vol: f64) -> f64 {
         if !own.american {
             return 0.0;
         }
-        let answer = premium(&ExerciseTerms {
-            spot: own.spot.map_or(self.forward, |spot| spot.mid),
-            on_future: own.on_future,
-            key: own.key,
+        let spot = own.spot.map_or(self.forward, |spot| spot.mid);
+        premium(&ExerciseTerms {
+            spot: (!own.on_future).then_some(spot),
+            dividends: &own.dividends,
             years: own.years,
             forward: self.forward,
             discount: self.discount,
             strike: line.strike,
             kind: line.kind,
             vol,
-        });
-        if answer.is_finite() { answer.max(0.0) } else { 0.0 }
+        })
     }
 
     /// European vol of the mid: two turns of implying it and taking out the premium at it.
-    fn line(
-        &self,
-        own: &ExpiryNow,
-        line: &LineNow,
-        settings: &FitSettings,
-        premium: Premium<'_>,
-    ) -> LineFit {
+    fn line(&self, own: &ExpiryNow, line: &LineNow, settings: &FitSettings) -> LineFit {
         let (mid, half) = (0.5 * (line.bid + line.ask), 0.5 * (line.ask - line.bid));
         let mut of_line = LineFit {
             log_moneyness: libm::log(line.strike / self.forward),
@@ -291,7 +289,7 @@ impl ExpiryFit {
         if own.american {
             for _ in 0..3 {
                 let Some(at) = vol else { break };
-                of_line.premium = self.premium_at(own, line, at, premium);
+                of_line.premium = self.premium_at(own, line, at);
                 vol = implied(of_line.premium);
             }
         }
@@ -324,7 +322,6 @@ impl ExpiryFit {
         own: &ExpiryNow,
         report: &SliceReport,
         settings: &FitSettings,
-        premium: Premium<'_>,
         scratch: &mut FairScratch,
         fair: &mut Vec<Option<FairVol>>,
     ) {
@@ -349,7 +346,7 @@ impl ExpiryFit {
         for (at, line) in own.lines.iter().enumerate() {
             self.lines[at].fair_vol = fair[at];
             if let Some(of_vol) = fair[at] {
-                self.lines[at].fair = self.price(own, line, &of_vol, settings, premium);
+                self.lines[at].fair = self.price(own, line, &of_vol, settings);
             }
         }
     }
@@ -362,9 +359,8 @@ impl ExpiryFit {
         line: &LineNow,
         vol: &FairVol,
         settings: &FitSettings,
-        premium: Premium<'_>,
     ) -> Option<FairValue> {
-        let added = self.premium_at(own, line, vol.vol, premium);
+        let added = self.premium_at(own, line, vol.vol);
         let errors = InputErrors {
             forward: self.forward_error,
             rate: self.rate_error,

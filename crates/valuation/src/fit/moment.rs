@@ -3,12 +3,16 @@
 //! Exists so that the fit knows no instruments and its callers no arithmetic: catalog and quotes in,
 //! numbers out. Only two-sided quotes that the gates let pass become lines.
 
+use market::corporate_action::DividendSchedule;
 use market::instrument::{Catalog, ConId, ExerciseStyle, InstrumentKind, OptionTerms, Right};
 use market::quality::Gates;
 use market::quote::Quote;
 use market::time::{Date, Timestamp};
 use pricing::black::OptionKind;
+use pricing::dividends::CashDividend;
 use std::collections::BTreeMap;
+
+const DAYS_PER_YEAR: f64 = 365.0;
 
 /// The underlying at the moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,22 +57,35 @@ pub struct ExpiryNow {
     pub on_future: bool,
     /// Whether they may be exercised early.
     pub american: bool,
+    /// The stock's cash dividends that go ex before expiry, by rising time.
+    pub dividends: Vec<CashDividend>,
     /// The underlying, if it is quoted.
     pub spot: Option<UnderlyingNow>,
     /// The quotes.
     pub lines: Vec<LineNow>,
 }
 
-/// The expiries of a catalog at `now`, by rising years, from the last quotes by contract. `open` says
-/// whether the options trade.
+/// What does not change from moment to moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// All instruments of the product.
+    pub catalog: &'a Catalog,
+    /// What a quote must pass.
+    pub gates: &'a Gates,
+    /// The stock's cash dividends, as known.
+    pub dividends: &'a DividendSchedule,
+    /// The trading day.
+    pub today: Date,
+}
+
+/// The expiries at `now`, by rising years, from the last quotes by contract, while the options trade.
 #[must_use]
 pub fn expiries_of(
-    catalog: &Catalog,
+    terms_of_product: &Terms<'_>,
     quotes: &BTreeMap<ConId, Quote>,
-    gates: &Gates,
     now: Timestamp,
-    open: bool,
 ) -> Vec<ExpiryNow> {
+    let Terms { catalog, gates, dividends, today } = *terms_of_product;
     let mut expiries: BTreeMap<(Timestamp, ConId), ExpiryNow> = BTreeMap::new();
     for instrument in catalog.iter() {
         let (terms, on_future): (&OptionTerms, bool) = match &instrument.kind {
@@ -79,7 +96,7 @@ pub fn expiries_of(
         let Some(quote) = quotes.get(&instrument.con_id) else { continue };
         let Some((bid, ask)) = quote.both() else { continue };
         let tick = instrument.tick.increment(ask);
-        if terms.last_trade <= now || gates.flaw_of(tick, quote, now, open).is_some() {
+        if terms.last_trade <= now || gates.flaw_of(tick, quote, now, true).is_some() {
             continue;
         }
         let own = expiries.entry((terms.last_trade, terms.underlying)).or_insert_with(|| {
@@ -90,6 +107,7 @@ pub fn expiries_of(
                 underlying: terms.underlying,
                 years: now.years_until(terms.last_trade),
                 on_future,
+                dividends: dividends_of(dividends, today, terms.expiry),
                 american: terms.style == ExerciseStyle::American,
                 spot: quotes.get(&terms.underlying).and_then(|quote| {
                     let (bid, ask) = quote.both().map(|(b, a)| (b.to_f64(), a.to_f64()))?;
@@ -113,4 +131,14 @@ pub fn expiries_of(
         });
     }
     expiries.into_values().collect()
+}
+
+fn dividends_of(schedule: &DividendSchedule, today: Date, expiry: Date) -> Vec<CashDividend> {
+    let ahead = schedule.between(today, expiry);
+    ahead
+        .map(|(ex_date, cash)| CashDividend {
+            years: f64::from(today.days_until(ex_date)) / DAYS_PER_YEAR,
+            cash: cash.to_f64(),
+        })
+        .collect()
 }
