@@ -111,9 +111,8 @@ fn a_known_smile_comes_back_with_its_tests_and_its_plot() {
 fn what_can_not_be_fitted_says_why() {
     let folder = tempfile::tempdir().unwrap();
     recording(folder.path());
-    let ask = |at: &str| {
-        optionsib(&["surface", ".", "--date", "2015-12-24", "--at", at], folder.path())
-    };
+    let ask =
+        |at: &str| optionsib(&["surface", ".", "--date", "2015-12-24", "--at", at], folder.path());
     for (at, code, part) in [
         ("16:00", 2, "does not trade"),
         ("09:45", 2, "nothing was quoted"),

@@ -12,7 +12,7 @@
 
 mod persistence;
 
-pub use persistence::{Persistence, Reversion};
+pub use persistence::{Persistence, Reversion, Seen};
 
 use crate::black::{ForwardContract, ForwardGreeks, Refusal};
 use crate::essvi::{Slice, SliceReport};

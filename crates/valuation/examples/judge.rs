@@ -40,7 +40,7 @@ impl Way {
         let count = self.errors.len().max(1) as f64;
         let mean = self.errors.iter().map(|own| own.min(CAP)).sum::<f64>() / count;
         let inside = 100.0 * self.inside as f64 / count;
-        format!("{inside:.1} | {:.2} | {mean:.2}", median(&self.errors))
+        format!("{inside:.2} | {:.3} | {mean:.3}", median(&self.errors))
     }
 }
 
@@ -81,11 +81,20 @@ impl Tally {
     }
 }
 
-/// What the minute before left.
+/// What the minute before left: its expiries, and each contract's last vol with the model's error.
+#[derive(Default)]
 struct Before {
     expiries: BTreeMap<i64, ExpiryFit>,
-    lines: BTreeMap<u64, (FairVol, f64)>,
-    ratios: BTreeMap<i64, f64>,
+    lines: BTreeMap<u64, FairVol>,
+}
+
+/// What it foretells for the new price of the underlying.
+#[derive(Default)]
+struct Ahead {
+    /// With the forward that the underlying's new mid gives at the last carry.
+    expiries: BTreeMap<i64, ExpiryFit>,
+    /// Ours, and the last vol.
+    vols: BTreeMap<u64, [FairVol; 2]>,
 }
 
 #[derive(Default)]
@@ -134,42 +143,64 @@ fn judge(day: &RecordedDay) -> Verdict {
     let (gates, dividends) = (Gates::default(), &day.dividends);
     let terms = Terms { catalog: &day.catalog, gates: &gates, dividends, today: day.day };
     let mut verdict = Verdict { density_least: f64::INFINITY, ..Verdict::default() };
-    let mut before: Option<Before> = None;
+    let mut before = Before::default();
     for step in &day.steps {
         quotes.extend(step.quotes.iter().copied());
         if !day.calendar.is_open(step.time) {
-            before = None;
+            before = Before::default();
             continue;
         }
         let expiries = expiries_of(&terms, &quotes, step.time);
         verdict.minutes += 1;
-        let ratios: BTreeMap<i64, f64> = expiries
-            .iter()
-            .filter_map(|own| Some((own.key, product.carry_ratio(own.key)?)))
-            .collect();
+        let ahead = foretell(&product, &expiries, before);
+        before = Before::default();
         let fit = match product.fit(&expiries) {
             Ok(fit) => fit,
             Err(refusal) => {
                 *verdict.refused.entry(refusal.to_string()).or_default() += 1;
-                before = None;
                 continue;
             }
         };
         verdict.published += 1;
         verdict.constrained += usize::from(fit.fitted.constrained);
         verdict.density_least = verdict.density_least.min(fit.fitted.arbitrage.density_least);
-        compare(&mut verdict, &product, &expiries, &fit, before.as_ref(), step.time);
-        before = Some(remember(&product, &expiries, fit, ratios));
+        compare(&mut verdict, product.settings(), &expiries, &fit, &ahead, step.time);
+        for (own, of_now) in expiries.iter().zip(fit.expiries) {
+            for (line, of_line) in own.lines.iter().zip(&of_now.lines) {
+                if let (Some(fair), Some(vol)) = (of_line.fair_vol, of_line.vol) {
+                    before.lines.insert(line.id, FairVol { vol, ..fair });
+                }
+            }
+            before.expiries.insert(own.key, of_now);
+        }
     }
     verdict
 }
 
+fn foretell(product: &ProductFit, expiries: &[ExpiryNow], before: Before) -> Ahead {
+    let mut ahead = Ahead::default();
+    for own in expiries {
+        let (Some(spot), Some(ratio)) = (own.spot, product.carry_ratio(own.key)) else { continue };
+        let Some(of_then) = before.expiries.get(&own.key) else { continue };
+        let forward = spot.mid * ratio;
+        ahead.expiries.insert(own.key, ExpiryFit { forward, years: own.years, ..of_then.clone() });
+        for line in &own.lines {
+            if let (Some(last), Some(vol)) =
+                (before.lines.get(&line.id), product.foretold(line.id, forward))
+            {
+                ahead.vols.insert(line.id, [FairVol { vol, ..*last }, *last]);
+            }
+        }
+    }
+    ahead
+}
+
 fn compare(
     verdict: &mut Verdict,
-    product: &ProductFit,
+    settings: &FitSettings,
     expiries: &[ExpiryNow],
     fit: &MomentFit,
-    before: Option<&Before>,
+    ahead: &Ahead,
     now: Timestamp,
 ) {
     for (own, of_now) in expiries.iter().zip(&fit.expiries) {
@@ -182,16 +213,15 @@ fn compare(
             }
         }
         let Some(slice) = of_now.slice else { continue };
-        let ahead = before.and_then(|before| {
-            let mut of_then = before.expiries.get(&own.key)?.clone();
-            of_then.forward = own.spot?.mid * before.ratios.get(&own.key)?;
-            of_then.years = own.years;
-            Some((before, of_then))
-        });
+        let of_then = ahead.expiries.get(&own.key);
         for (line, of_line) in own.lines.iter().zip(&of_now.lines) {
             if line.quoted != now {
                 continue;
             }
+            let foretold = of_then.zip(ahead.vols.get(&line.id)).and_then(|(of_then, vols)| {
+                let [ours, last] = vols.map(|vol| of_then.price(own, line, &vol, settings));
+                Some((ours?.price, last?.price))
+            });
             let z = of_line.log_moneyness / slice.theta.sqrt();
             for tally in verdict.tallies(own, z) {
                 if let Some(fair) = of_line.fair {
@@ -201,41 +231,13 @@ fn compare(
                     let error = fair.standard_error.hypot(0.577 * half);
                     tally.standard.push((0.5 * (line.bid + line.ask) - fair.price) / error);
                 }
-                let Some((before, of_then)) = &ahead else { continue };
-                let Some((model, last)) = before.lines.get(&line.id) else { continue };
-                let price = |vol: f64| {
-                    let vol = FairVol { vol, ..*model };
-                    of_then.price(own, line, &vol, product.settings())
-                };
-                if let (Some(ours), Some(theirs)) = (price(model.vol), price(*last)) {
-                    tally.ahead.add(ours.price, line);
-                    tally.last_vol.add(theirs.price, line);
+                if let Some((ours, last)) = foretold {
+                    tally.ahead.add(ours, line);
+                    tally.last_vol.add(last, line);
                 }
             }
         }
     }
-}
-
-fn remember(
-    product: &ProductFit,
-    expiries: &[ExpiryNow],
-    fit: MomentFit,
-    ratios: BTreeMap<i64, f64>,
-) -> Before {
-    let mut before = Before { expiries: BTreeMap::new(), lines: BTreeMap::new(), ratios };
-    for (own, of_now) in expiries.iter().zip(fit.expiries) {
-        if let Some(ratio) = product.carry_ratio(own.key) {
-            before.ratios.insert(own.key, ratio);
-        }
-        for (line, of_line) in own.lines.iter().zip(&of_now.lines) {
-            if let (Some(fair), Some(vol)) = (of_line.fair_vol, of_line.vol) {
-                let model = FairVol { vol: fair.vol + product.memory(line.id), ..fair };
-                before.lines.insert(line.id, (model, vol));
-            }
-        }
-        before.expiries.insert(own.key, of_now);
-    }
-    before
 }
 
 fn print(day: &RecordedDay, verdict: &Verdict) {
@@ -260,7 +262,8 @@ fn print(day: &RecordedDay, verdict: &Verdict) {
     }
     println!("{}\n", verdict.all.row("all"));
     rule("moneyness (deviations)");
-    for (name, tally) in BUCKETS.iter().zip(&verdict.buckets) {
+    let buckets = BUCKETS.iter().zip(&verdict.buckets);
+    for (name, tally) in buckets.filter(|(_, tally)| !tally.left_out.errors.is_empty()) {
         println!("{}", tally.row(name));
     }
 }

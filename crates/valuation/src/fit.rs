@@ -19,8 +19,8 @@ pub use moment::{ExpiryNow, LineNow, Terms, UnderlyingNow, expiries_of};
 
 use expiry::Carry;
 use market::time::Timestamp;
-use pricing::essvi::{CalibrationSettings, Calibrator, Fitted, NoSurface, SliceQuotes};
-use pricing::fair_value::{FairScratch, FairSettings, FairVol, Persistence, Reversion};
+use pricing::essvi::{CalibrationSettings, Calibrator, Fitted, NoSurface, Slice, SliceQuotes};
+use pricing::fair_value::{FairScratch, FairSettings, FairVol, Persistence, Reversion, Seen};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -70,7 +70,11 @@ pub struct MomentFit {
 #[derive(Debug, Clone, Copy)]
 struct Memory {
     key: i64,
+    third: u8,
     quoted: Timestamp,
+    /// Forward, and slope of vol in log-moneyness, at the last look.
+    forward: f64,
+    slope: f64,
     own: Persistence,
 }
 
@@ -114,10 +118,14 @@ impl ProductFit {
         self.carries.get(&key).map(|carry| carry.ratio)
     }
 
-    /// What a contract's own earlier quotes add to the model's vol.
+    /// The vol to expect of a contract's next quote, by its own past as well as the others', should
+    /// the forward of its expiry become `forward`.
     #[must_use]
-    pub fn memory(&self, id: u64) -> f64 {
-        self.memories.get(&id).map_or(0.0, |memory| memory.own.level())
+    pub fn foretold(&self, id: u64, forward: f64) -> Option<f64> {
+        let memory = self.memories.get(&id)?;
+        let reversion = self.reversions.get(&(memory.key, memory.third))?;
+        let moved = libm::log(forward / memory.forward);
+        memory.own.foretold(reversion, -memory.slope * moved)
     }
 
     /// Fits the expiries of one moment, by rising years.
@@ -149,7 +157,7 @@ impl ProductFit {
             let (own, fit) = (&expiries[report.expiry], &mut fits[report.expiry]);
             fit.slice = Some(*slice);
             fit.judge(own, report, &self.settings, &mut self.scratch, &mut self.fair);
-            remember(own, fit, slice.theta, &mut self.memories, &mut self.reversions);
+            remember(own, fit, slice, &mut self.memories, &mut self.reversions);
         }
         Ok(MomentFit { fitted, expiries: fits })
     }
@@ -166,14 +174,14 @@ impl ProductFit {
 fn remember(
     own: &ExpiryNow,
     fit: &ExpiryFit,
-    theta: f64,
+    slice: &Slice,
     memories: &mut BTreeMap<u64, Memory>,
     reversions: &mut BTreeMap<(i64, u8), Reversion>,
 ) {
     for third in 0..3 {
-        reversions.entry((own.key, third)).or_default().fade();
+        reversions.entry((own.key, third)).or_default().settle();
     }
-    let deviation = theta.sqrt();
+    let deviation = slice.theta.sqrt();
     for (line, of_line) in own.lines.iter().zip(&fit.lines) {
         let (Some(vol), Some(fair)) = (of_line.vol, of_line.fair_vol) else { continue };
         let third = match of_line.log_moneyness / deviation {
@@ -181,11 +189,29 @@ fn remember(
             z if z > 1.0 => 2,
             _ => 1,
         };
-        let reversion = reversions.entry((own.key, third)).or_default();
-        let first = Memory { key: own.key, quoted: line.quoted, own: Persistence::default() };
-        let memory = memories.entry(line.id).or_insert(first);
-        let fresh = line.quoted > memory.quoted;
-        memory.own.observe(vol, fair.vol, of_line.vol_error(), fresh, reversion);
-        memory.quoted = line.quoted;
+        let curve = slice.curve(of_line.log_moneyness);
+        let slope = 0.5 * curve.slope / (curve.value * own.years).sqrt();
+        let place = Memory {
+            key: own.key,
+            third,
+            quoted: line.quoted,
+            forward: fit.forward,
+            slope,
+            own: Persistence::default(),
+        };
+        let memory = memories.entry(line.id).or_insert(place);
+        let seen = Seen {
+            vol,
+            model: fair.vol,
+            noise: of_line.vol_error(),
+            sticky: -memory.slope * libm::log(fit.forward / memory.forward),
+            fresh: line.quoted > memory.quoted,
+        };
+        let mut learned = memory.own;
+        learned.observe(seen, reversions.entry((own.key, third)).or_default());
+        *memory = Memory { own: learned, ..place };
     }
 }
+
+#[cfg(test)]
+mod tests;
