@@ -5,17 +5,18 @@
 //! strike, because it scales with the strike. Follows Andersen, Lake and Offengenden (2016) with the
 //! changes told in `boundary`. A call is a put with spot and strike, rate and yield exchanged (R.
 //! McDonald and M. Schroder, Journal of Computational Finance 1 (1998)). An option on a future is
-//! one whose yield equals its rate; its rho is `rho + yield_rho`.
+//! one whose yield equals its rate; its rho is the sum of both rhos.
 //!
 //! Cash dividends are left to `dividends`, European options to `black`.
 //!
 //! Units as in `black`: vega per 1.00 of vol, theta per year of calendar time, rho per 1.00 of rate
 //! with spot and yield held. Errors are per 100 of strike (calls: of spot), see `ErrorClass`.
 
-mod boundary;
+pub(crate) mod boundary;
+pub mod implied;
 pub(crate) mod lane;
-mod premium;
-mod put;
+pub(crate) mod premium;
+pub(crate) mod put;
 pub(crate) mod scheme;
 mod seed;
 
@@ -53,7 +54,9 @@ pub enum ErrorClass {
     Tight,
     /// 1e-5, never seen above 1e-4 for vols to 150 % and ten years.
     Fast,
-    /// 1e-3: puts with cash dividends and other grids.
+    /// 1e-4, never seen above 1e-3: puts with cash dividends.
+    Dividend,
+    /// 1e-3, never seen above 1e-2: finite differences.
     Grid,
     /// Not established: rates or vols outside of what was tested.
     Coarse,
@@ -67,6 +70,7 @@ impl ErrorClass {
             Self::Reference => 1e-7,
             Self::Tight => 1e-6,
             Self::Fast => 1e-5,
+            Self::Dividend => 1e-4,
             Self::Grid => 1e-3,
             Self::Coarse => f64::INFINITY,
         }
@@ -79,6 +83,7 @@ impl ErrorClass {
             Self::Reference => "reference",
             Self::Tight => "tight",
             Self::Fast => "fast",
+            Self::Dividend => "dividend",
             Self::Grid => "grid",
             Self::Coarse => "coarse",
         }
@@ -100,8 +105,8 @@ pub struct AmericanGreeks {
     pub theta: f64,
     /// Per 1.00 of rate, spot and yield held.
     pub rho: f64,
-    /// Per 1.00 of yield, spot and rate held.
-    pub yield_rho: f64,
+    /// Per 1.00 of yield, spot and rate held; none where the method holds for no yield only.
+    pub yield_rho: Option<f64>,
     /// Whether exercising now is best: the price is then the intrinsic value.
     pub exercise_now: bool,
     /// Class of the price's error.
@@ -236,7 +241,7 @@ impl Boundary {
             vega,
             theta: -scale * decay / self.years,
             rho,
-            yield_rho,
+            yield_rho: Some(yield_rho),
             exercise_now: self.put.is_exercised(ratio),
             error: self.put.error,
         }

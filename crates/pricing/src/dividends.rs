@@ -12,15 +12,27 @@
 
 mod backward;
 mod payoff;
+mod period;
+mod put;
 
-use crate::american::{self, Accuracy, AmericanGreeks, ErrorClass};
-use crate::black::{Refusal, SpotContract};
+use crate::american::premium::Tick;
+use crate::american::{self, Accuracy, AmericanGreeks, ErrorClass, implied};
+use crate::black::{OptionKind, Refusal, SpotContract};
+use crate::grid;
+use crate::implied::NoVol;
 use payoff::{Jet, Market};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Dividends that one option may see.
 const DIVIDENDS_MAX: usize = 64;
+
+/// What exercise between ex-dates may be worth, per strike, to be left out.
+const NEGLIGIBLE: f64 = 1e-9;
+/// Half widths of differences: a share of the vol, and an absolute rate.
+const VOL_BUMP: f64 = 1e-3;
+const RATE_BUMP: f64 = 1e-5;
+const YIELD_BUMP: f64 = 1e-5;
 
 /// Cash that the stock drops by at its ex-date.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -98,18 +110,183 @@ pub fn price_and_greeks(
             vega: european.vega,
             theta: european.theta,
             rho: european.rho,
-            yield_rho: -contract.years * contract.spot * european.delta,
+            yield_rho: Some(-contract.years * contract.spot * european.delta),
             exercise_now: false,
             error: ErrorClass::Exact,
         });
     }
-    let market =
-        Market { rate: contract.rate, dividend_yield: contract.dividend_yield, vol: contract.vol };
+    let market = Market::of(contract);
+    let method = Method::of(exercise, contract);
+    if method == Method::Quadrature {
+        let jet = quadrature(exercise, contract, &market, &drops);
+        return Ok(in_currency(contract, &jet, ErrorClass::Tight, false));
+    }
+    let tries = [(method, ErrorClass::Dividend), (Method::Grid, ErrorClass::Grid)];
+    let first = usize::from(method == Method::Grid);
+    tries[first..]
+        .iter()
+        .find_map(|(method, error)| {
+            by_differences(contract, &market, *error, |market| {
+                method.value(exercise, contract, market, &drops)
+            })
+        })
+        .ok_or(DividendRefusal::NoMethod)
+}
+
+/// How an option with cash dividends is valued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Method {
+    /// Exercised at ex-dates and expiry only.
+    Quadrature,
+    /// A put with a boundary in each period.
+    Periods,
+    /// The rest.
+    Grid,
+}
+
+impl Method {
+    fn of(exercise: Exercise, contract: &SpotContract) -> Self {
+        let SpotContract { rate, dividend_yield, .. } = *contract;
+        if exercise == Exercise::European {
+            Self::Quadrature
+        } else if contract.kind.is_call() {
+            let spot = contract.spot / contract.strike;
+            let alone = only_at_ex_dates(&Market::of(contract), spot, contract.years);
+            if alone { Self::Quadrature } else { Self::Grid }
+        } else if rate <= 0.0 && dividend_yield >= 0.0 {
+            Self::Quadrature
+        } else if rate > 0.0 && dividend_yield >= 0.0 {
+            Self::Periods
+        } else {
+            Self::Grid
+        }
+    }
+
+    fn value(
+        self,
+        exercise: Exercise,
+        contract: &SpotContract,
+        market: &Market,
+        drops: &[Drop],
+    ) -> Option<(Tick, bool)> {
+        let spot = contract.spot / contract.strike;
+        match self {
+            Self::Quadrature => {
+                let Jet { value, delta, gamma, .. } = quadrature(exercise, contract, market, drops);
+                Some((Tick { value, delta, gamma }, false))
+            }
+            Self::Periods => put::value(market, spot, contract.years, drops).ok(),
+            Self::Grid => {
+                let schedule: Vec<(f64, f64)> =
+                    drops.iter().map(|drop| (drop.years, drop.cash)).collect();
+                let problem = grid::Problem {
+                    is_call: contract.kind.is_call(),
+                    american: exercise == Exercise::American,
+                    rate: market.rate,
+                    dividend_yield: market.dividend_yield,
+                    vol: market.vol,
+                    years: contract.years,
+                    drops: &schedule,
+                };
+                let tick = grid::value(&problem, spot)?;
+                Some((tick, tick.gamma == 0.0 && tick.delta.abs() == 1.0))
+            }
+        }
+    }
+}
+
+fn quadrature(exercise: Exercise, contract: &SpotContract, market: &Market, drops: &[Drop]) -> Jet {
     let is_call = contract.kind.is_call();
+    let exercised = is_call && exercise == Exercise::American;
     let spot = contract.spot / contract.strike;
-    let american_call = exercise == Exercise::American && is_call;
-    let jet = backward::value(&market, is_call, american_call, spot, contract.years, &drops);
-    Ok(in_currency(contract, &jet, ErrorClass::Tight, false))
+    backward::value(market, is_call, exercised, spot, contract.years, drops)
+}
+
+/// Whether a call is exercised between ex-dates for less than `NEGLIGIBLE`: what exercise earns
+/// there is at most the yield on a call struck where yield and interest balance.
+fn only_at_ex_dates(market: &Market, spot: f64, years: f64) -> bool {
+    let Market { rate, dividend_yield, vol } = *market;
+    if rate < 0.0 {
+        return false;
+    }
+    if dividend_yield <= 0.0 {
+        return true;
+    }
+    let balance = SpotContract {
+        spot,
+        strike: rate / dividend_yield,
+        years,
+        vol,
+        rate: 0.0,
+        dividend_yield: -(rate - dividend_yield).abs(),
+        kind: OptionKind::Call,
+    };
+    let bound = balance.price_and_greeks().map(|greeks| dividend_yield * years * greeks.price);
+    bound.is_ok_and(|bound| bound < NEGLIGIBLE)
+}
+
+/// Vega and rho by symmetric differences of the scheme, which is smooth in them; on the grid the
+/// yield's too, one-sided, since below zero the regime may change. None where a value is missing.
+fn by_differences(
+    contract: &SpotContract,
+    market: &Market,
+    error: ErrorClass,
+    value: impl Fn(&Market) -> Option<(Tick, bool)>,
+) -> Option<AmericanGreeks> {
+    let (tick, exercise_now) = value(market)?;
+    let mut jet = Jet { value: tick.value, delta: tick.delta, gamma: tick.gamma, ..Jet::default() };
+    if !exercise_now {
+        let at = |market: Market| value(&market).map(|(tick, _)| tick.value);
+        let Market { rate, dividend_yield, vol } = *market;
+        let bump = VOL_BUMP * vol;
+        let (up, down) = (vol + bump, vol - bump);
+        jet.vol = (at(Market { vol: up, ..*market })? - at(Market { vol: down, ..*market })?)
+            / (up - down);
+        let (up, down) = (rate + RATE_BUMP, rate - RATE_BUMP);
+        jet.rate = (at(Market { rate: up, ..*market })? - at(Market { rate: down, ..*market })?)
+            / (up - down);
+        if error == ErrorClass::Grid {
+            let up = dividend_yield + YIELD_BUMP;
+            let change = at(Market { dividend_yield: up, ..*market })? - tick.value;
+            jet.dividend_yield = change / (up - dividend_yield);
+        }
+    }
+    let greeks = in_currency(contract, &jet, error, exercise_now);
+    let yield_rho = greeks.yield_rho.filter(|_| error == ErrorClass::Grid);
+    Some(AmericanGreeks { yield_rho, ..greeks })
+}
+
+/// Implied vol of a price with a schedule of dividends, or why there is none. European prices too.
+pub fn implied_vol(
+    exercise: Exercise,
+    price: f64,
+    contract: &SpotContract,
+    dividends: &[CashDividend],
+    accuracy: Accuracy,
+) -> Result<f64, NoVol> {
+    let bounds = implied::bounds(exercise == Exercise::American, price, contract)?;
+    let drops = drops(contract, dividends).map_err(|_| NoVol::NotFinite)?;
+    if drops.is_empty() && exercise == Exercise::American {
+        return implied::implied_vol(price, contract, accuracy);
+    }
+    implied::search(price / contract.strike, &bounds, |vol| {
+        let at = |vol: f64| {
+            let contract = SpotContract { vol, ..*contract };
+            Some(value(exercise, &contract, &drops)?.0.value)
+        };
+        let bump = VOL_BUMP * vol;
+        let middle = at(vol)?;
+        Some((middle, (at(vol + bump)? - middle) / bump))
+    })
+}
+
+/// Value, delta and gamma per strike by whatever method holds, and whether it is exercised now.
+fn value(exercise: Exercise, contract: &SpotContract, drops: &[Drop]) -> Option<(Tick, bool)> {
+    let market = Market::of(contract);
+    let method = Method::of(exercise, contract);
+    method
+        .value(exercise, contract, &market, drops)
+        .or_else(|| Method::Grid.value(exercise, contract, &market, drops))
 }
 
 /// The schedule that matters, in units of the strike.
@@ -165,7 +342,7 @@ fn in_currency(
         vega: strike * jet.vol,
         theta: strike * theta,
         rho: strike * jet.rate,
-        yield_rho: strike * jet.dividend_yield,
+        yield_rho: Some(strike * jet.dividend_yield),
         exercise_now,
         error,
     }

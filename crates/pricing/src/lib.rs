@@ -18,6 +18,7 @@ pub mod black;
 pub mod dividends;
 pub mod essvi;
 pub mod fair_value;
+mod grid;
 pub mod implied;
 pub mod lanes;
 pub mod normal;

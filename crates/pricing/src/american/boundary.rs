@@ -60,7 +60,7 @@ impl Normalised {
 }
 
 /// Derivatives in vol, rate and yield, in this order.
-pub(super) const PARAMETERS: usize = 3;
+pub(crate) const PARAMETERS: usize = 3;
 
 /// One boundary in the making. Element j * N + i is quadrature point j of node i.
 struct Collocation<'a, const N: usize, const L: usize, const E: usize, const P: usize> {
@@ -411,7 +411,7 @@ fn over_points<const N: usize, const E: usize>(elements: &[f64; E]) -> [f64; N] 
 /// Gauss-Jordan elimination of columns `matrix[k]` without pivoting (the matrix is minus the
 /// identity plus a small, nearly triangular part). Right-hand sides become solutions.
 #[inline(always)]
-fn eliminate<const N: usize, const R: usize>(
+pub(crate) fn eliminate<const N: usize, const R: usize>(
     matrix: &mut [[f64; N]; N],
     sides: &mut [[f64; N]; R],
 ) -> Result<(), NotConverged> {

@@ -14,12 +14,13 @@ const WIDE: f64 = 25.0;
 
 /// What flows to the holder below the boundary, lane by lane of the quadrature in time.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Flows<const P: usize> {
+pub(crate) struct Flows<const P: usize> {
     /// ln(boundary) now: at or below it the put is exercised.
     pub log_boundary: f64,
     /// How much of ln(boundary) the polynomial misses, see `boundary`.
     pub roughness: f64,
     vol: f64,
+    carry: f64,
     /// d- of a lane is ln(spot) * inverse_vol + offset; d+ is that plus total_vol.
     inverse_vol: [f64; P],
     offset: [f64; P],
@@ -68,6 +69,7 @@ impl<const P: usize> Flows<P> {
             log_boundary: log_boundary_now,
             roughness: 0.0,
             vol,
+            carry,
             inverse_vol: [0.0; P],
             offset: [0.0; P],
             total_vol: [0.0; P],
@@ -101,6 +103,22 @@ impl<const P: usize> Flows<P> {
         flows.income_slope[P - 1] = -paid;
         flows.cost_slope[P - 1] = -yielded;
         flows
+    }
+
+    /// ln(boundary) of every lane, as it was given.
+    pub fn log_boundaries(&self) -> [f64; P] {
+        std::array::from_fn(|p| {
+            let total_vol = self.total_vol[p];
+            self.carry * self.time[p] - (self.offset[p] + 0.5 * total_vol) * total_vol
+        })
+    }
+
+    /// Leaves the premium of early exercise only.
+    pub fn without_european(&mut self) {
+        self.income[P - 1] = 0.0;
+        self.cost[P - 1] = 0.0;
+        self.income_slope[P - 1] = 0.0;
+        self.cost_slope[P - 1] = 0.0;
     }
 
     #[inline(always)]

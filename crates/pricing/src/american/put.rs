@@ -34,7 +34,7 @@ fn is_tested(option: &Normalised) -> bool {
 
 /// A put ready to be valued at any spot.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Put {
+pub(crate) struct Put {
     option: Normalised,
     state: State,
     /// Class of the values.
@@ -73,6 +73,15 @@ fn collocate<const N: usize, const L: usize, const E: usize, const P: usize>(
     sensitivities: bool,
 ) -> Result<Box<Flows<P>>, NotConverged> {
     dispatch(Solve { option, scheme, sensitivities }).map(Box::new)
+}
+
+/// The fast scheme's flows where they hold to its class, for curves in vol.
+pub(super) fn collocate_fast(option: &Normalised) -> Option<Box<Flows<16>>> {
+    let one_boundary = option.rate > 0.0 || (option.rate == 0.0 && option.dividend_yield < 0.0);
+    if !(one_boundary && is_tested(option)) {
+        return None;
+    }
+    collocate(option, &FAST, false).ok().filter(|flows| flows.roughness * option.rate < ROUGH)
 }
 
 struct TickTask<'a, const P: usize>(&'a Flows<P>, f64);

@@ -12,7 +12,7 @@ pub(super) const LANES: usize = 8;
 /// `N` boundary nodes, `L` quadrature points a node, `E = N * L`, `P` lanes of the last quadrature
 /// (the last of which is the European option itself).
 #[derive(Debug)]
-pub(super) struct Scheme<const N: usize, const L: usize, const E: usize, const P: usize> {
+pub(crate) struct Scheme<const N: usize, const L: usize, const E: usize, const P: usize> {
     /// Square root of time to expiry at node i over that of the option; node 0 is the option's.
     pub root_time: [f64; N],
     /// sin(theta) for element j * N + i, equal over i.
@@ -41,18 +41,24 @@ pub(super) static REFERENCE: LazyLock<ReferenceScheme> = LazyLock::new(|| Scheme
 
 impl<const N: usize, const L: usize, const E: usize, const P: usize> Scheme<N, L, E, P> {
     fn new(tolerance: f64) -> Self {
+        Self::with_nodes((0..=N).map(|k| libm::cos(PI * k as f64 / N as f64)).collect(), tolerance)
+    }
+
+    /// On other nodes, descending from 1 in [-1, 1]; the first N carry the boundary.
+    pub fn with_nodes(nodes: Vec<f64>, tolerance: f64) -> Self {
         const { assert!(E == N * L && P % LANES == 0) };
-        let nodes: Vec<f64> = (0..=N).map(|k| libm::cos(PI * k as f64 / N as f64)).collect();
+        let weights_of = barycentric(&nodes);
         let root_time = std::array::from_fn(|i| 0.5 * (1.0 + nodes[i]));
         let (points, weights) = gauss_legendre(L);
         let angle: Vec<f64> = points.iter().map(|v| FRAC_PI_2 * v).collect();
         let sine: [f64; L] = std::array::from_fn(|j| libm::sin(angle[j]));
         let step =
             std::array::from_fn(|j| 2.0 * sine[j] * libm::cos(angle[j]) * FRAC_PI_2 * weights[j]);
-        let mut interpolation = vec![[0.0; E]; N + 1];
+        let mut interpolation = vec![[0.0; E]; nodes.len()];
         for j in 0..L {
             for i in 0..N {
-                let row = lagrange(&nodes, 2.0 * root_time[i] * libm::cos(angle[j]) - 1.0);
+                let row =
+                    lagrange(&nodes, &weights_of, 2.0 * root_time[i] * libm::cos(angle[j]) - 1.0);
                 for (k, weight) in row.into_iter().enumerate() {
                     interpolation[k][j * N + i] = weight;
                 }
@@ -62,12 +68,12 @@ impl<const N: usize, const L: usize, const E: usize, const P: usize> Scheme<N, L
         let (points, weights) = gauss_legendre(P - 1);
         let mut last_sine = [1.0; P];
         let mut last_step = [0.0; P];
-        let mut last_interpolation = vec![[0.0; P]; N + 1];
+        let mut last_interpolation = vec![[0.0; P]; nodes.len()];
         for j in 0..P - 1 {
             let angle = FRAC_PI_2 * points[j] * points[j];
             last_sine[j] = libm::sin(angle);
             last_step[j] = 2.0 * last_sine[j] * libm::cos(angle) * PI * points[j] * weights[j];
-            let row = lagrange(&nodes, 2.0 * libm::cos(angle) - 1.0);
+            let row = lagrange(&nodes, &weights_of, 2.0 * libm::cos(angle) - 1.0);
             for (k, weight) in row.into_iter().enumerate() {
                 last_interpolation[k][j] = weight;
             }
@@ -108,22 +114,29 @@ pub(crate) fn gauss_legendre(count: usize) -> (Vec<f64>, Vec<f64>) {
         .unzip()
 }
 
-/// Values at `x` of the Lagrange polynomials on the Chebyshev points of the second kind
-/// (barycentric form).
-fn lagrange(nodes: &[f64], x: f64) -> Vec<f64> {
+/// `count` Radau points of Chebyshev: 1 is one of them, -1 is not.
+pub(crate) fn radau(count: usize) -> Vec<f64> {
+    let whole = 2.0 * count as f64 - 1.0;
+    (0..count).map(|k| libm::cos(2.0 * PI * k as f64 / whole)).collect()
+}
+
+/// Barycentric weights of any nodes.
+fn barycentric(nodes: &[f64]) -> Vec<f64> {
+    let weight = |k: usize| {
+        let differences = nodes.iter().enumerate().filter(|(other, _)| *other != k);
+        // in units of half the interval's capacity, so that the product stays of order one
+        1.0 / differences.map(|(_, node)| 2.0 * (nodes[k] - node)).product::<f64>()
+    };
+    (0..nodes.len()).map(weight).collect()
+}
+
+/// Values at `x` of the Lagrange polynomials (barycentric form).
+fn lagrange(nodes: &[f64], weights: &[f64], x: f64) -> Vec<f64> {
     if let Some(hit) = nodes.iter().position(|node| (x - node).abs() < 1e-15) {
         return (0..nodes.len()).map(|k| if k == hit { 1.0 } else { 0.0 }).collect();
     }
-    let last = nodes.len() - 1;
-    let terms: Vec<f64> = nodes
-        .iter()
-        .enumerate()
-        .map(|(k, node)| {
-            let sign = if k % 2 == 0 { 1.0 } else { -1.0 };
-            let end = if k == 0 || k == last { 0.5 } else { 1.0 };
-            sign * end / (x - node)
-        })
-        .collect();
+    let terms: Vec<f64> =
+        nodes.iter().zip(weights).map(|(node, weight)| weight / (x - node)).collect();
     let total: f64 = terms.iter().sum();
     terms.into_iter().map(|term| term / total).collect()
 }

@@ -9,6 +9,7 @@
 
 use crate::american::lane::{DENSITY_AT_ZERO, cdf, exp, gauss, ln};
 use crate::american::scheme::gauss_legendre;
+use crate::black::SpotContract;
 use crate::lanes::{Kernel, dispatch};
 use std::sync::OnceLock;
 
@@ -27,6 +28,12 @@ pub(super) struct Market {
     pub rate: f64,
     pub dividend_yield: f64,
     pub vol: f64,
+}
+
+impl Market {
+    pub fn of(contract: &SpotContract) -> Self {
+        Self { rate: contract.rate, dividend_yield: contract.dividend_yield, vol: contract.vol }
+    }
 }
 
 /// A value with its derivatives by spot (twice), vol, rate and yield.
