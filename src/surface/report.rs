@@ -3,9 +3,8 @@
 use market::lean::RecordedDay;
 use market::time::Timestamp;
 use pricing::arbitrage::ArbitrageReport;
-use pricing::essvi::{Slice, SliceReport, Surface};
+use pricing::essvi::{CalibrationSettings, Slice, SliceReport, Surface};
 use pricing::parity::{DiscountSource, PairVerdict};
-use pricing::svi::fit_svi;
 use pricing::variance_index::{index_of, slice_variance};
 use serde::Serialize;
 use valuation::fit::{ExpiryFit, ExpiryNow, MomentFit};
@@ -120,6 +119,7 @@ fn row(index: usize, own: &ExpiryNow, of_now: &ExpiryFit, fit: &MomentFit) -> Ro
     }
     sizes.sort_unstable_by(f64::total_cmp);
     parity.residual_median = sizes.get(sizes.len() / 2).copied().filter(|own| own.is_finite());
+    let model_error = CalibrationSettings::default().model_error;
     let at = fit.fitted.slices.iter().position(|report| report.expiry == index);
     Row {
         expiry: own.expiry.to_string(),
@@ -134,7 +134,9 @@ fn row(index: usize, own: &ExpiryNow, of_now: &ExpiryFit, fit: &MomentFit) -> Ro
         parity,
         quotes: own.lines.len(),
         surface: at.map(|at| of_slice(at, own, of_now, fit)),
-        svi: at.and_then(|_| svi(of_now)),
+        svi: at
+            .and_then(|_| of_now.svi_check(model_error))
+            .map(|(residual_vol, density_least)| Svi { residual_vol, density_least }),
     }
 }
 
@@ -157,32 +159,6 @@ fn of_slice(at: usize, own: &ExpiryNow, of_now: &ExpiryFit, fit: &MomentFit) -> 
         report: fit.fitted.slices[at],
         fair_inside: inside as f64 / judged.len().max(1) as f64,
     }
-}
-
-fn svi(of_now: &ExpiryFit) -> Option<Svi> {
-    let lines: Vec<_> = of_now.lines.iter().filter(|line| line.vol.is_some()).collect();
-    let vols: Vec<f64> = lines.iter().filter_map(|line| line.vol).collect();
-    let k: Vec<f64> = lines.iter().map(|line| line.log_moneyness).collect();
-    let variance: Vec<f64> = vols.iter().map(|vol| vol * vol * of_now.years).collect();
-    let precision: Vec<f64> = lines
-        .iter()
-        .zip(&vols)
-        .map(|(line, vol)| 1.0 / (2.0 * vol * of_now.years * line.vol_error().hypot(0.001)))
-        .collect();
-    let found = fit_svi(&k, &variance, &precision, None).ok()?;
-    let (mut weights, mut squares) = (0.0, 0.0);
-    for ((k, vol), line) in k.iter().zip(&vols).zip(&lines) {
-        let weight = line.vol_error().hypot(0.001).powi(-2);
-        let off = (found.slice.total_variance(*k) / of_now.years).max(0.0).sqrt() - vol;
-        weights += weight;
-        squares += weight * off * off;
-    }
-    let low = k.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = k.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    Some(Svi {
-        residual_vol: (squares / weights).sqrt(),
-        density_least: found.slice.durrleman_least(low, high, 101),
-    })
 }
 
 impl Report {

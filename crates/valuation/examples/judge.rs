@@ -11,6 +11,7 @@ use market::lean::{BadRows, Day, RecordedDay};
 use market::quality::Gates;
 use market::quote::Quote;
 use market::time::{Date, Timestamp};
+use pricing::essvi::SliceReport;
 use pricing::fair_value::FairVol;
 use pricing::parity::PairVerdict;
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ use valuation::fit::{
 };
 
 const CAP: f64 = 10.0;
+/// The default of the surface's calibration.
+const MODEL_ERROR: f64 = 0.001;
 const BUCKETS: [&str; 5] = ["below -1.5", "-1.5 to -0.5", "-0.5 to 0.5", "0.5 to 1.5", "above 1.5"];
 
 /// Errors of one way to value, in half spreads.
@@ -97,6 +100,29 @@ struct Ahead {
     vols: BTreeMap<u64, [FairVol; 2]>,
 }
 
+/// The surface itself, and raw SVI on the same quotes: in-sample, a diagnostic only.
+#[derive(Default, Clone)]
+struct InSample {
+    vol: Vec<f64>,
+    surface: Vec<f64>,
+    inside: Vec<f64>,
+    svi: Vec<f64>,
+    svi_butterflies: usize,
+}
+
+impl InSample {
+    fn add(&mut self, of_now: &ExpiryFit, report: &SliceReport) {
+        let Some(slice) = of_now.slice else { return };
+        self.vol.push((slice.theta / of_now.years).sqrt());
+        self.surface.push(report.residual_vol);
+        self.inside.push(report.inside);
+        if let Some((residual, density)) = of_now.svi_check(MODEL_ERROR) {
+            self.svi.push(residual);
+            self.svi_butterflies += usize::from(density < 0.0);
+        }
+    }
+}
+
 #[derive(Default)]
 struct Verdict {
     minutes: usize,
@@ -105,6 +131,7 @@ struct Verdict {
     constrained: usize,
     density_least: f64,
     pairs: [usize; 3],
+    in_sample: BTreeMap<Date, InSample>,
     expiries: BTreeMap<Date, Tally>,
     buckets: [Tally; 5],
     all: Tally,
@@ -164,6 +191,10 @@ fn judge(day: &RecordedDay) -> Verdict {
         verdict.published += 1;
         verdict.constrained += usize::from(fit.fitted.constrained);
         verdict.density_least = verdict.density_least.min(fit.fitted.arbitrage.density_least);
+        for report in &fit.fitted.slices {
+            let of_expiry = verdict.in_sample.entry(expiries[report.expiry].expiry).or_default();
+            of_expiry.add(&fit.expiries[report.expiry], report);
+        }
         compare(&mut verdict, product.settings(), &expiries, &fit, &ahead, step.time);
         for (own, of_now) in expiries.iter().zip(fit.expiries) {
             for (line, of_line) in own.lines.iter().zip(&of_now.lines) {
@@ -265,5 +296,20 @@ fn print(day: &RecordedDay, verdict: &Verdict) {
     let buckets = BUCKETS.iter().zip(&verdict.buckets);
     for (name, tally) in buckets.filter(|(_, tally)| !tally.left_out.errors.is_empty()) {
         println!("{}", tally.row(name));
+    }
+    println!(
+        "\n| expiry (in-sample medians) | vol at the money % | surface residual % | inside % | raw SVI \
+         residual % | SVI minutes with butterflies |\n|---|---|---|---|---|---|"
+    );
+    for (expiry, own) in &verdict.in_sample {
+        println!(
+            "| {expiry} | {:.2} | {:.3} | {:.0} | {:.3} | {} of {} |",
+            100.0 * median(&own.vol),
+            100.0 * median(&own.surface),
+            100.0 * median(&own.inside),
+            100.0 * median(&own.svi),
+            own.svi_butterflies,
+            own.svi.len(),
+        );
     }
 }

@@ -6,6 +6,10 @@
 //! premium moves its own vol little where the out-of-the-money side has most of it). Who prices the
 //! premium is the caller's choice; a premium of zero gives European parity.
 //!
+//! Quotes with a premium do not name a rate: far in the money both kinds are worth exercise now, at
+//! any rate, and a rate of zero explains itself. So the discount is held at the guess while premiums
+//! are taken out, and fitted only where they turn out smaller than the pairs' half spreads.
+//!
 //! Before any fit the pairs must obey what holds for American options without a model
 //! ([`american_parity_bounds`]; Merton 1973, for dividends and futures Hull's "Options, Futures and
 //! Other Derivatives", chapters 11 and 18).
@@ -56,8 +60,9 @@ pub fn fit_american_parity(
     mut premium: impl FnMut(&PremiumTerms) -> f64,
 ) -> Result<AmericanParityFit, NoFit> {
     let lanes = inputs.strike.len();
+    let held = ParitySettings { rate_guess_error: 0.0, ..*settings };
     let mut found = AmericanParityFit {
-        fit: fit_parity(inputs, settings)?,
+        fit: fit_parity(inputs, &held)?,
         vol: vec![f64::NAN; lanes],
         call_premium: vec![0.0; lanes],
         put_premium: vec![0.0; lanes],
@@ -102,14 +107,30 @@ pub fn fit_american_parity(
         }
         let [call_bid, call_ask, put_bid, put_ask] = &columns;
         let european = ParityInputs { strike: inputs.strike, call_bid, call_ask, put_bid, put_ask };
-        let next = fit_parity(&european, settings)?;
+        let next = fit_parity(&european, &held)?;
         let moved = (next.forward / forward - 1.0).abs();
         found.fit = next;
         if moved <= SETTLED {
             break;
         }
     }
+    found.fit.discount_error = settings.rate_guess_error * settings.years * found.fit.discount;
+    if !material(inputs, &found) {
+        let [call_bid, call_ask, put_bid, put_ask] = &columns;
+        let european =
+            ParityInputs { strike: inputs.strike, call_bid, call_ask, put_bid, put_ask };
+        found.fit = fit_parity(&european, settings)?;
+    }
     Ok(found)
+}
+
+/// Whether some premium exceeds half of what buying and selling its pair costs.
+fn material(inputs: &ParityInputs<'_>, found: &AmericanParityFit) -> bool {
+    (0..inputs.strike.len()).any(|lane| {
+        let call = inputs.call_ask[lane] - inputs.call_bid[lane];
+        let put = inputs.put_ask[lane] - inputs.put_bid[lane];
+        found.call_premium[lane].max(found.put_premium[lane]) > 0.5 * (call + put)
+    })
 }
 
 /// What an American pair is written on.

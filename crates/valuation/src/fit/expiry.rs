@@ -17,6 +17,7 @@ use pricing::parity::{
     AmericanParityFit, DiscountSource, ParityFit, ParityInputs, ParityResidual, ParitySettings,
     PremiumTerms, fit_american_parity, parity_residuals,
 };
+use pricing::svi::fit_svi;
 
 /// A mid inside a half spread h has about this standard deviation, in h (uniform).
 const HALF_SPREAD_TO_DEVIATION: f64 = 0.577_350_269_189_625_8;
@@ -24,6 +25,8 @@ const HALF_SPREAD_TO_DEVIATION: f64 = 0.577_350_269_189_625_8;
 const CARRY_GAIN: f64 = 0.2;
 /// The gain of a fit that is surer than the carry so far.
 const CARRY_GAIN_MOST: f64 = 0.8;
+/// Points on which a raw SVI slice is tested for butterflies.
+const SVI_POINTS: usize = 101;
 /// Long expiries take pairs from further out: listed strikes lie further apart there.
 const REACH: f64 = 0.3;
 /// What deep in-the-money quotes know of their vol lies below the rounding of the premium.
@@ -349,6 +352,38 @@ impl ExpiryFit {
                 self.lines[at].fair = self.price(own, line, &of_vol, settings);
             }
         }
+    }
+
+    /// Raw SVI on the same quotes and weights: its residual in vol, and the least value of
+    /// Durrleman's function between the outermost quotes. `None` where it can't be fitted.
+    #[must_use]
+    pub fn svi_check(&self, model_error: f64) -> Option<(f64, f64)> {
+        let mut columns: [Vec<f64>; 3] = Default::default();
+        for line in &self.lines {
+            let Some(vol) = line.vol else { continue };
+            let error = libm::hypot(line.vol_error(), model_error);
+            let row = [
+                line.log_moneyness,
+                vol * vol * self.years,
+                1.0 / (2.0 * vol * self.years * error),
+            ];
+            columns.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
+        }
+        let [k, variance, precision] = &columns;
+        let found = fit_svi(k, variance, precision, None).ok()?;
+        let (mut weights, mut squares) = (0.0, 0.0);
+        for ((&k, variance), precision) in k.iter().zip(variance).zip(precision) {
+            let vol = (variance / self.years).sqrt();
+            let weight = precision * precision * variance * self.years;
+            let model = found.slice.total_variance(k).max(0.0);
+            let off = (model / self.years).sqrt() - vol;
+            weights += weight;
+            squares += weight * off * off;
+        }
+        let low = k.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = k.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let density = found.slice.durrleman_least(low, high, SVI_POINTS);
+        Some(((squares / weights).sqrt(), density))
     }
 
     /// The price of a line at a vol, with this moment's forward, discount and errors.

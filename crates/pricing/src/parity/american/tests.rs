@@ -61,8 +61,11 @@ fn taking_the_premium_out_by_turns_gives_the_forward_that_ignoring_it_misses() {
     assert!((naive.forward - FORWARD).abs() > 0.02, "{naive:?}");
     let found = fit_american_parity(&inputs(&columns), &settings, premium).unwrap();
     assert!((found.fit.forward - FORWARD).abs() < 1e-6, "{found:?}");
-    assert_eq!(found.fit.discount_source, DiscountSource::Quotes);
-    assert!((found.fit.discount - DISCOUNT).abs() < 1e-6);
+    assert_eq!(found.fit.discount_source, DiscountSource::Guess);
+    assert!((found.fit.discount - DISCOUNT).abs() < 1e-12);
+    assert!((found.fit.discount_error - 0.01 * YEARS * DISCOUNT).abs() < 1e-12);
+    let none = fit_american_parity(&inputs(&columns), &settings, |_| 0.0).unwrap();
+    assert_eq!(none.fit, naive);
     assert!(found.turns <= 7, "{}", found.turns);
     for (lane, &vol) in found.vol.iter().enumerate() {
         assert!((vol - VOL).abs() < 1e-5, "{lane}: {vol}");
