@@ -297,7 +297,7 @@ pub struct AuditArgs {
 }
 
 /// Flags of `surface`.
-#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[derive(Args, Clone, Debug, PartialEq)]
 pub struct SurfaceArgs {
     /// Folder with recorded data in LEAN's format
     pub data: PathBuf,
@@ -310,6 +310,9 @@ pub struct SurfaceArgs {
     /// Root symbol, where the folder has several
     #[arg(long, value_name = "SYM")]
     pub underlying: Option<String>,
+    /// Continuous annual rate where the quotes do not name one, such as 0.0155 [default: as in the node]
+    #[arg(long, value_name = "R", value_parser = rate, allow_negative_numbers = true)]
+    pub rate: Option<f64>,
     /// Draw quotes and surface into this file
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
@@ -343,6 +346,12 @@ fn clock(text: &str) -> Result<Clock, String> {
         seconds += value * unit;
     }
     Ok(Clock(seconds))
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let allowed = "write a number from -0.5 to 1, such as 0.0155";
+    let rate: f64 = text.parse().map_err(|_| allowed.to_owned())?;
+    if (-0.5..=1.0).contains(&rate) { Ok(rate) } else { Err(allowed.to_owned()) }
 }
 
 fn speed(text: &str) -> Result<f64, String> {

@@ -35,7 +35,7 @@ pub fn surface(args: &SurfaceArgs, output: Output) -> Result<(), Failure> {
         },
     )?;
     let at = moment(args, &day)?;
-    let (expiries, fit) = fit_at(&day, at)?;
+    let (expiries, fit) = fit_at(&day, at, args.rate)?;
     if let Some(path) = &args.svg {
         let title = format!("{} {} {}", day.symbol, day.day, args.at);
         plot::write(path, &title, &expiries, &fit)?;
@@ -61,10 +61,12 @@ fn moment(args: &SurfaceArgs, day: &RecordedDay) -> Result<Timestamp, Failure> {
 
 type Moment = (Vec<valuation::fit::ExpiryNow>, valuation::fit::MomentFit);
 
-fn fit_at(day: &RecordedDay, at: Timestamp) -> Result<Moment, Failure> {
+fn fit_at(day: &RecordedDay, at: Timestamp, rate: Option<f64>) -> Result<Moment, Failure> {
     let (gates, dividends) = (Gates::default(), &day.dividends);
     let terms = Terms { catalog: &day.catalog, gates: &gates, dividends, today: day.day };
-    let mut product = ProductFit::new(FitSettings::default());
+    let usual = FitSettings::default();
+    let rate_guess = rate.unwrap_or(usual.rate_guess);
+    let mut product = ProductFit::new(FitSettings { rate_guess, ..usual });
     let mut quotes = BTreeMap::new();
     let mut last = None;
     for step in day.steps.iter().take_while(|step| step.time <= at) {

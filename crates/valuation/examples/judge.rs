@@ -1,6 +1,7 @@
 //! Judges fair values on a recorded day: leave-one-out, and one minute ahead beside a baseline.
 //!
-//! `cargo run --release -p valuation --example judge -- DIR YYYY-MM-DD` prints the tables of
+//! `cargo run --release -p valuation --example judge -- DIR YYYY-MM-DD RATE`
+//! prints the tables of
 //! docs/pricing-surface.md. Judged are option quotes that changed in the minute. Leave-one-out: the
 //! value by all other quotes of the minute. One minute ahead: everything from the minute before, only
 //! the underlying's price is new, for ours and for the baseline (the contract's own last vol). The
@@ -153,19 +154,21 @@ impl Verdict {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [folder, day] = arguments.as_slice() else {
-        eprintln!("usage: judge DIR YYYY-MM-DD");
+    let [folder, day, rate] = arguments.as_slice() else {
+        eprintln!("usage: judge DIR YYYY-MM-DD RATE");
         std::process::exit(2);
     };
+    let rate_guess = rate.parse().expect("a continuous annual rate such as 0.0155");
+    let settings = FitSettings { rate_guess, ..FitSettings::default() };
     let day = Date::parse(day).expect("a day such as 2020-01-06");
     let day =
         Day::load(Path::new(folder), day, None, BadRows::SkipAndCount).expect("a readable day");
-    let verdict = judge(&day);
+    let verdict = judge(&day, settings);
     print(&day, &verdict);
 }
 
-fn judge(day: &RecordedDay) -> Verdict {
-    let mut product = ProductFit::new(FitSettings::default());
+fn judge(day: &RecordedDay, settings: FitSettings) -> Verdict {
+    let mut product = ProductFit::new(settings);
     let mut quotes: BTreeMap<ConId, Quote> = BTreeMap::new();
     let (gates, dividends) = (Gates::default(), &day.dividends);
     let terms = Terms { catalog: &day.catalog, gates: &gates, dividends, today: day.day };

@@ -156,7 +156,9 @@ impl ProductFit {
         for (slice, report) in fitted.surface.slices().iter().zip(&fitted.slices) {
             let (own, fit) = (&expiries[report.expiry], &mut fits[report.expiry]);
             fit.slice = Some(*slice);
-            fit.judge(own, report, &self.settings, &mut self.scratch, &mut self.fair);
+            let carry = self.carries.get_mut(&own.key).expect("each expiry given has a carry");
+            let premiums = &mut carry.premiums;
+            fit.judge(own, report, &self.settings, premiums, &mut self.scratch, &mut self.fair);
             remember(own, fit, slice, &mut self.memories, &mut self.reversions);
         }
         Ok(MomentFit { fitted, expiries: fits })

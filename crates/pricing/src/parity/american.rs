@@ -117,8 +117,7 @@ pub fn fit_american_parity(
     found.fit.discount_error = settings.rate_guess_error * settings.years * found.fit.discount;
     if !material(inputs, &found) {
         let [call_bid, call_ask, put_bid, put_ask] = &columns;
-        let european =
-            ParityInputs { strike: inputs.strike, call_bid, call_ask, put_bid, put_ask };
+        let european = ParityInputs { strike: inputs.strike, call_bid, call_ask, put_bid, put_ask };
         found.fit = fit_parity(&european, settings)?;
     }
     Ok(found)

@@ -7,6 +7,7 @@
 use pricing::american;
 use pricing::black::{OptionKind, SpotContract};
 use pricing::dividends::{self, CashDividend, Exercise};
+use std::collections::BTreeMap;
 
 /// Newton steps for the borrow yield: the forward is all but linear in it.
 const STEPS: usize = 4;
@@ -30,6 +31,47 @@ pub struct ExerciseTerms<'a> {
     pub kind: OptionKind,
     /// Annual vol.
     pub vol: f64,
+}
+
+/// How far vol, forward and time may have moved before a premium is computed anew: it moves by a few
+/// per cent of itself then.
+const VOL_STEP: f64 = 0.004;
+const FORWARD_STEP: f64 = 0.001;
+const YEARS_STEP: f64 = 0.5 / 365.0;
+
+/// The premiums of one expiry, kept while what they depend on all but rests: an option across cash
+/// dividends takes long to price, and a chain is asked for at each moment.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Premiums {
+    known: BTreeMap<(u64, bool), Known>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    vol: f64,
+    forward: f64,
+    discount: f64,
+    years: f64,
+    premium: f64,
+}
+
+impl Premiums {
+    /// The premium of an option, of now or of a moment ago.
+    pub(super) fn of(&mut self, terms: &ExerciseTerms<'_>) -> f64 {
+        let key = (terms.strike.to_bits(), terms.kind.is_call());
+        if let Some(known) = self.known.get(&key)
+            && (terms.vol - known.vol).abs() <= VOL_STEP
+            && (terms.forward / known.forward - 1.0).abs() <= FORWARD_STEP
+            && (terms.discount / known.discount - 1.0).abs() <= FORWARD_STEP
+            && (terms.years - known.years).abs() <= YEARS_STEP
+        {
+            return known.premium;
+        }
+        let ExerciseTerms { vol, forward, discount, years, .. } = *terms;
+        let premium = premium(terms);
+        self.known.insert(key, Known { vol, forward, discount, years, premium });
+        premium
+    }
 }
 
 /// What early exercise adds; never negative.
@@ -119,6 +161,19 @@ mod tests {
         let carry = rate - found;
         let forward = 70.0 * libm::exp(carry * 0.5) - 0.8 * libm::exp(carry * 0.3);
         assert!((forward - own.forward).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_premium_is_kept_while_its_terms_rest_and_renewed_when_they_move() {
+        let cash = [CashDividend { years: 0.2, cash: 0.8 }];
+        let own = terms(&cash);
+        let mut premiums = Premiums::default();
+        let first = premiums.of(&own);
+        assert_eq!(first, premium(&own));
+        assert_eq!(premiums.of(&ExerciseTerms { vol: 0.201, ..own }), first);
+        let moved = ExerciseTerms { vol: 0.25, ..own };
+        assert_eq!(premiums.of(&moved), premium(&moved));
+        assert!(premium(&moved) != first);
     }
 
     #[test]

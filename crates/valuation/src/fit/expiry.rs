@@ -5,7 +5,7 @@
 //! For an option on a future the future's mid is the forward and parity names the discount only.
 
 use super::FitSettings;
-use super::exercise::{ExerciseTerms, premium};
+use super::exercise::{ExerciseTerms, Premiums, premium};
 use super::moment::{ExpiryNow, LineNow};
 use pricing::black::{ForwardContract, OptionKind};
 use pricing::essvi::{Slice, SliceReport};
@@ -33,7 +33,7 @@ const REACH: f64 = 0.3;
 const VEGA_LEAST: f64 = 1e-6;
 
 /// What is slow about an expiry.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Carry {
     /// Forward over underlying.
     pub(super) ratio: f64,
@@ -42,6 +42,7 @@ pub(super) struct Carry {
     rate: f64,
     rate_error: f64,
     named: bool,
+    pub(super) premiums: Premiums,
 }
 
 /// One line's part.
@@ -109,7 +110,14 @@ impl Carry {
             _ => libm::exp(rate * own.years),
         };
         let ratio_error = if own.on_future { 0.0 } else { settings.rate_guess_error * own.years };
-        Self { ratio, ratio_error, rate, rate_error: settings.rate_guess_error, named: false }
+        Self {
+            ratio,
+            ratio_error,
+            rate,
+            rate_error: settings.rate_guess_error,
+            named: false,
+            premiums: Premiums::default(),
+        }
     }
 
     pub(super) fn fit(&mut self, own: &ExpiryNow, settings: &FitSettings) -> ExpiryFit {
@@ -141,14 +149,14 @@ impl Carry {
             lines: Vec::with_capacity(own.lines.len()),
         };
         for line in &own.lines {
-            let of_line = found.line(own, line, settings);
+            let of_line = found.line(own, line, settings, &mut self.premiums);
             found.lines.push(of_line);
         }
         found
     }
 
     fn parity(
-        &self,
+        &mut self,
         own: &ExpiryNow,
         settings: &FitSettings,
     ) -> (Option<AmericanParityFit>, Vec<ParityResidual>) {
@@ -183,12 +191,13 @@ impl Carry {
             min_pairs: 1,
         };
         let spot = own.spot.map(|spot| spot.mid);
+        let (ratio, premiums) = (self.ratio, &mut self.premiums);
         let found = fit_american_parity(&inputs, &parity, |terms: &PremiumTerms| {
             if !own.american {
                 return 0.0;
             }
-            let stock = (!own.on_future).then(|| spot.unwrap_or(terms.forward / self.ratio));
-            premium(&ExerciseTerms {
+            let stock = (!own.on_future).then(|| spot.unwrap_or(terms.forward / ratio));
+            premiums.of(&ExerciseTerms {
                 spot: stock,
                 dividends: &own.dividends,
                 years: own.years,
@@ -255,13 +264,10 @@ impl ExpiryFit {
         }
     }
 
-    /// What early exercise adds at a vol and forward.
-    fn premium_at(&self, own: &ExpiryNow, line: &LineNow, vol: f64) -> f64 {
-        if !own.american {
-            return 0.0;
-        }
+    /// What the premium of an American line depends on.
+    fn exercise<'a>(&self, own: &'a ExpiryNow, line: &LineNow, vol: f64) -> ExerciseTerms<'a> {
         let spot = own.spot.map_or(self.forward, |spot| spot.mid);
-        premium(&ExerciseTerms {
+        ExerciseTerms {
             spot: (!own.on_future).then_some(spot),
             dividends: &own.dividends,
             years: own.years,
@@ -270,7 +276,7 @@ impl ExpiryFit {
             strike: line.strike,
             kind: line.kind,
             vol,
-        })
+        }
     }
 
     /// European vol of the mid: two turns of implying it and taking out the premium at it.
@@ -292,7 +298,7 @@ impl ExpiryFit {
         if own.american {
             for _ in 0..3 {
                 let Some(at) = vol else { break };
-                of_line.premium = self.premium_at(own, line, at);
+                of_line.premium = premiums.of(&self.exercise(own, line, at));
                 vol = implied(of_line.premium);
             }
         }
@@ -325,6 +331,7 @@ impl ExpiryFit {
         own: &ExpiryNow,
         report: &SliceReport,
         settings: &FitSettings,
+        premiums: &mut Premiums,
         scratch: &mut FairScratch,
         fair: &mut Vec<Option<FairVol>>,
     ) {
@@ -349,7 +356,9 @@ impl ExpiryFit {
         for (at, line) in own.lines.iter().enumerate() {
             self.lines[at].fair_vol = fair[at];
             if let Some(of_vol) = fair[at] {
-                self.lines[at].fair = self.price(own, line, &of_vol, settings);
+                let terms = self.exercise(own, line, of_vol.vol);
+                let added = if own.american { premiums.of(&terms) } else { 0.0 };
+                self.lines[at].fair = self.valued(line, &of_vol, added, settings);
             }
         }
     }
@@ -395,7 +404,18 @@ impl ExpiryFit {
         vol: &FairVol,
         settings: &FitSettings,
     ) -> Option<FairValue> {
-        let added = self.premium_at(own, line, vol.vol);
+        let terms = self.exercise(own, line, vol.vol);
+        let added = if own.american { premium(&terms) } else { 0.0 };
+        self.valued(line, vol, added, settings)
+    }
+
+    fn valued(
+        &self,
+        line: &LineNow,
+        vol: &FairVol,
+        added: f64,
+        settings: &FitSettings,
+    ) -> Option<FairValue> {
         let errors = InputErrors {
             forward: self.forward_error,
             rate: self.rate_error,
