@@ -85,6 +85,17 @@ pub enum Command {
     Audit(AuditArgs),
     /// Fit the volatility surface of one recorded moment: fit, residuals, arbitrage tests, plot
     Surface(SurfaceArgs),
+    /// Price a table of options: rows come back with price and Greeks
+    ///
+    /// Columns style (european or american), type (call or put), S, K, r, q, T, vol, by name and in
+    /// any order; optionally dividends as `t:cash;t:cash`. T is in years, rates are continuous.
+    /// Added are price, delta, gamma, vega, theta (per year), rho and error_class; a row that can't
+    /// be priced says there why. Output is CSV on standard output, also with --json.
+    Price(TableArgs),
+    /// Invert a table of option prices: rows come back with their implied volatility
+    ///
+    /// As `price`, with a column price in place of vol. Added are vol and reason.
+    Iv(TableArgs),
 }
 
 /// The environments that are configured in `config/environment/`.
@@ -310,7 +321,7 @@ pub struct SurfaceArgs {
     /// Root symbol, where the folder has several
     #[arg(long, value_name = "SYM")]
     pub underlying: Option<String>,
-    /// Continuous annual rate where the quotes do not name one, such as 0.0155 [default: as in the node]
+    /// Continuous annual rate where the quotes do not name one [default: the node's]
     #[arg(long, value_name = "R", value_parser = rate, allow_negative_numbers = true)]
     pub rate: Option<f64>,
     /// Draw quotes and surface into this file
@@ -352,6 +363,14 @@ fn rate(text: &str) -> Result<f64, String> {
     let allowed = "write a number from -0.5 to 1, such as 0.0155";
     let rate: f64 = text.parse().map_err(|_| allowed.to_owned())?;
     if (-0.5..=1.0).contains(&rate) { Ok(rate) } else { Err(allowed.to_owned()) }
+}
+
+/// Flags of `price` and `iv`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct TableArgs {
+    /// The table; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    pub csv: PathBuf,
 }
 
 fn speed(text: &str) -> Result<f64, String> {

@@ -7,6 +7,7 @@ use crate::client::Client;
 use crate::control::{FaultView, Resumed, SnapshotView};
 use crate::failure::Failure;
 use crate::halting::{self, Way};
+use crate::option_tables;
 use crate::replay;
 use crate::run;
 use crate::state_audit;
@@ -97,6 +98,8 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
         }
         Command::Audit(args) => state_audit::audit(&args.state, output),
         Command::Surface(args) => surface::surface(args, output),
+        Command::Price(table) => option_tables::price(&table.csv),
+        Command::Iv(table) => option_tables::implied_vol(&table.csv),
     }
 }
 

@@ -14,6 +14,7 @@ pub mod control;
 pub mod dispatch;
 pub mod failure;
 pub mod halting;
+pub mod option_tables;
 pub mod replay;
 pub mod run;
 pub mod state_audit;

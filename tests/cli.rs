@@ -43,6 +43,8 @@ fn help_is_data_and_wrong_usage_is_exit_2_on_stderr() {
         "snapshot",
         "audit",
         "surface",
+        "price",
+        "iv",
     ] {
         assert!(text.contains(&format!("  {command}")), "{command} is missing in {text}");
     }

@@ -77,6 +77,8 @@ fn each_command_line_means_what_the_manual_says() {
             Command::Snapshot(SnapshotCommand::Create { client: client() }),
         ),
         ("optionsib audit /s", Command::Audit(AuditArgs { state: "/s".into() })),
+        ("optionsib price --csv -", Command::Price(TableArgs { csv: "-".into() })),
+        ("optionsib iv --csv t.csv", Command::Iv(TableArgs { csv: "t.csv".into() })),
     ];
     for (line, meant) in table {
         assert_eq!(parse(line).unwrap().command, meant, "{line}");
@@ -124,6 +126,8 @@ fn what_can_not_be_meant_is_refused_with_exit_code_two() {
         "optionsib chaos delay desk 200ms --for 25h",
         "optionsib journal show --from -1",
         "optionsib audit",
+        "optionsib price",
+        "optionsib iv t.csv",
     ] {
         let error = parse(line).expect_err(line);
         assert_eq!(error.exit_code(), 2, "{line}");

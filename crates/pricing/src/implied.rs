@@ -4,9 +4,9 @@
 //! are formed here, on the out-of-the-money side, and go through the vectorised `solver` (its own
 //! scheme, to about three times the attainable accuracy of P. Jaeckel, "Let's Be Rational", Wilmott
 //! 2015). A lane that does not settle there, and none is known that does not, is started again from
-//! the answer of the `implied-vol` crate. That crate calls the platform's `exp` and `ln`; its answer
-//! is therefore cut to 40 bits and finished by our own kernel, so that the platform's last bits do
-//! not show. De-Americanising and discounting are left to the caller.
+//! the answer of the `implied-vol` crate. That crate calls the platform's `exp` and `ln`; its
+//! answer is therefore cut to 40 bits and finished by our own kernel, so that the platform's last
+//! bits do not show. De-Americanising and discounting are left to the caller.
 
 mod solver;
 
@@ -126,7 +126,7 @@ pub fn total_vol_of_normalised_price(
     if !(log_moneyness.is_finite() && normalised_price.is_finite()) {
         return Err(NoVol::NotFinite);
     }
-    if log_moneyness > 0.0 || log_moneyness < -1_000.0 {
+    if !(-1_000.0..=0.0).contains(&log_moneyness) {
         return Err(NoVol::TooExtreme);
     }
     if normalised_price <= 0.0 {
@@ -240,15 +240,21 @@ impl<const N: usize> Shared<N> {
             self.intrinsic[i] = if exercise > 0.0 { exercise } else { 0.0 };
             self.cap[i] = if is_call[i] { f } else { k };
             self.root_years[i] = years.sqrt();
-            self.passes[i] =
-                in_range(f) & in_range(k) & (years >= YEARS_MIN) & (years <= YEARS_MAX);
+            self.passes[i] = in_range(f) & in_range(k) & within(years, YEARS_MIN, YEARS_MAX);
         }
     }
 }
 
 #[inline(always)]
 fn in_range(price: f64) -> bool {
-    (price >= *PRICE_RANGE.start()) & (price <= *PRICE_RANGE.end())
+    within(price, *PRICE_RANGE.start(), *PRICE_RANGE.end())
+}
+
+/// `contains`, without its branch.
+#[inline(always)]
+fn within(value: f64, low: f64, high: f64) -> bool {
+    let (is_above, is_below) = (value >= low, value <= high);
+    is_above & is_below
 }
 
 /// `PRICES` prices per lane; of three, the second is the mid of the others.
@@ -290,8 +296,9 @@ impl<const N: usize, const PRICES: usize> Kernel for Invert<'_, N, PRICES> {
                 }
                 let passes = pose(&mut problem, &shared, &price, lanes);
                 problem.solve(padded(lanes));
-                for i in 0..lanes {
-                    vol[i] = problem.total_vol[i] / shared.root_years[i];
+                let solved = problem.total_vol.iter().zip(&shared.root_years);
+                for (vol, (total_vol, root_years)) in vol[..lanes].iter_mut().zip(solved) {
+                    *vol = total_vol / root_years;
                 }
                 let out = &mut self.vols[side][start..start + lanes];
                 for (lane, out) in out.iter_mut().enumerate() {

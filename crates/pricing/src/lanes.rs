@@ -5,9 +5,9 @@
 //! on the place of an option in its batch. Therefore:
 //!
 //! - **Lane functions** (`elementary`, and `normal` beside this module) take one f64, have no
-//!   branch, and are `#[inline(always)]`. They use add, subtract, multiply, divide, `sqrt`, explicit
-//!   `mul_add`, comparisons and integer operations on the bits, each of which IEEE 754 or the
-//!   instruction set defines to the last bit. Never the platform's `exp`, never `f64::max` or
+//!   branch, and are `#[inline(always)]`. They use add, subtract, multiply, divide, `sqrt`,
+//!   explicit `mul_add`, comparisons and integer operations on the bits, each of which IEEE 754 or
+//!   the instruction set defines to the last bit. Never the platform's `exp`, never `f64::max` or
 //!   `clamp` (they leave the sign of zero to the compiler): write `if a > b { a } else { b }`.
 //! - A **kernel** is a struct with its inputs and outputs and a loop over lanes that calls lane
 //!   functions: `impl Kernel for Mine`, its `run` and everything below it `#[inline(always)]`. The
@@ -34,8 +34,8 @@
 //! assert_eq!(out[0], 1.0);
 //! ```
 //!
-//! A lane function called outside of a kernel gives the same bits, but each `mul_add` is then a call
-//! into software: `scalar` has the dispatched versions for single numbers.
+//! A lane function called outside of a kernel gives the same bits, but each `mul_add` is then a
+//! call into software: `scalar` has the dispatched versions for single numbers.
 //!
 //! What the numbers mean is left to `black` and its neighbours. NaN results are canonical in
 //! `slices` and `scalar`; a lane function promises NaN but not its sign and payload.

@@ -122,10 +122,21 @@ fn polynomial<const N: usize>(coefficients: &[f64; N], y: f64, square: f64) -> f
 #[inline(always)]
 #[must_use]
 pub fn exp_minus_half_square(x: f64) -> f64 {
+    exp_minus_half_square_of_sum(x.abs(), 0.0)
+}
+
+/// exp(-(x + tail)^2 / 2) for x >= 0 and a |tail| of a few ulps of x: what rounding has cut off x
+/// costs nothing either. For x < 0 the tail is left out.
+#[inline(always)]
+#[must_use]
+pub fn exp_minus_half_square_of_sum(x: f64, tail: f64) -> f64 {
+    let in_range = (0.0..=DENSITY_VANISHES).contains(&x);
     let size = x.abs();
     let size = if size > DENSITY_VANISHES { DENSITY_VANISHES } else { size };
     let square = size * size;
-    exp_of_sum(-0.5 * square, -0.5 * size.mul_add(size, -square))
+    let rest = -0.5 * size.mul_add(size, -square);
+    let rest = if in_range { (-size).mul_add(tail, rest) } else { rest };
+    exp_of_sum(-0.5 * square, rest)
 }
 
 /// exp(-x^2 / 2) / sqrt(2 pi). Error below 2 ulp for every x, and 1 unit of the subnormals.

@@ -2,7 +2,7 @@
 
 use pricing::black::{
     EuropeanGreeks, EuropeanInputs, ForwardContract, ForwardGreeks, Input, OptionKind,
-    PricingError, Refusal, SpotContract,
+    PricingError, Refusal, SpotContract, SpotGreeks,
 };
 use pricing::implied::{ImpliedInputs, NoVol, implied_vol, implied_vols};
 use proptest::prelude::*;
@@ -79,6 +79,76 @@ proptest! {
         prop_assert!(wilder >= price(&of) - slack);
         let higher = price(&ForwardContract { forward: of.forward * more, ..of });
         prop_assert!(sign * (higher - price(&of)) >= -slack);
+    }
+
+    #[test]
+    fn prices_are_convex_in_the_strike(of in contract(), width in 0.001..0.3f64) {
+        let at = |strike: f64| price(&ForwardContract { strike, ..of });
+        let (low, high) = (of.strike * (1.0 - width), of.strike * (1.0 + width));
+        let slack = 1e-13 * (of.forward + of.strike);
+        prop_assert!(at(low) + at(high) >= 2.0 * at(of.strike) - slack);
+        // And a strike further out is worth no more, by no more than its distance.
+        let sign = if of.kind.is_call() { 1.0 } else { -1.0 };
+        let fall = sign * (at(low) - at(high));
+        prop_assert!(fall >= -slack && fall <= of.discount * (high - low) + slack);
+    }
+
+    #[test]
+    fn a_change_of_currency_changes_nothing_else(of in contract(), power in -40i32..40) {
+        // Powers of two scale exactly, so the bits must follow.
+        let unit = 2f64.powi(power);
+        let other = ForwardContract { forward: of.forward * unit, strike: of.strike * unit, ..of };
+        let (one, other) = (greeks(&of), greeks(&other));
+        for (scaled, plain) in [
+            (other.price, one.price * unit),
+            (other.delta, one.delta),
+            (other.gamma, one.gamma / unit),
+            (other.vega, one.vega * unit),
+            (other.theta, one.theta * unit),
+            (other.rho, one.rho * unit),
+        ] {
+            prop_assert!((scaled - plain).abs() <= 4.0 * f64::EPSILON * plain.abs());
+        }
+        let vol = implied_vol(one.price / of.discount, of.forward, of.strike, of.years, of.kind);
+        let price = one.price / of.discount * unit;
+        let again =
+            implied_vol(price, of.forward * unit, of.strike * unit, of.years, of.kind);
+        prop_assert_eq!(vol, again);
+    }
+
+    #[test]
+    fn higher_greeks_are_finite_differences_of_the_first(
+        of in contract(), rate in -0.02..0.12f64, dividend_yield in -0.02..0.08f64,
+    ) {
+        let of = SpotContract {
+            spot: of.forward, strike: of.strike, years: of.years, vol: of.vol.max(0.1),
+            rate, dividend_yield, kind: of.kind,
+        };
+        let value = |of: SpotContract| of.price_and_greeks().unwrap();
+        let analytic = of.higher_order().unwrap();
+        let total_vol = of.vol * of.years.sqrt();
+        let peak = 0.4 / (of.spot * total_vol);
+        let (step, bump, day) = (1e-4 * total_vol * of.spot, 1e-4 * of.vol, 1e-4 * of.years);
+        let spot = |by: f64| value(SpotContract { spot: of.spot + by, ..of });
+        let vol = |by: f64| value(SpotContract { vol: of.vol + by, ..of });
+        let later = |by: f64| value(SpotContract { years: of.years - by, ..of });
+        let slope = |of: fn(SpotGreeks) -> f64, at: &dyn Fn(f64) -> SpotGreeks, step: f64| {
+            (of(at(step)) - of(at(-step))) / (2.0 * step)
+        };
+        for (name, value, difference, scale) in [
+            ("vanna", analytic.vanna, slope(|of| of.delta, &vol, bump), 1.0 / of.vol),
+            ("volga", analytic.volga, slope(|of| of.vega, &vol, bump),
+                of.spot * of.years.sqrt() / of.vol),
+            ("charm", analytic.charm, slope(|of| of.delta, &later, day), 1.0 / of.years + 1.0),
+            ("speed", analytic.speed, slope(|of| of.gamma, &spot, step),
+                peak / (of.spot * total_vol)),
+            ("zomma", analytic.zomma, slope(|of| of.gamma, &vol, bump), peak / of.vol),
+            ("color", analytic.color, slope(|of| of.gamma, &later, day),
+                peak * (1.0 / of.years + 1.0)),
+        ] {
+            let allowed = 1e-5 * scale * (1.0 + 1.0 / total_vol.min(1.0));
+            prop_assert!((value - difference).abs() <= allowed, "{name} {value} {difference}");
+        }
     }
 
     #[test]

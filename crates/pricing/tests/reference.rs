@@ -1,7 +1,7 @@
 //! Every row of the European reference tables in `tests/reference/`, each with the tolerance that
 //! its own precision allows. Citations are the first lines of the tables.
 
-use pricing::black::{OptionKind, SpotContract};
+use pricing::black::{ForwardContract, OptionKind, SpotContract};
 use pricing::implied::{implied_vol, total_vol_of_normalised_price};
 use pricing::normal::{normal_cdf, normal_density};
 
@@ -102,7 +102,7 @@ fn haug_greeks_agree_to_the_printed_digits() {
 /// by
 /// |d1| / s and d1^2 epsilons. What underflows is compared absolutely.
 #[test]
-fn prices_and_greeks_agree_with_forty_digit_values_also_in_the_tails() {
+fn prices_and_all_greeks_agree_with_forty_digit_values_also_in_the_tails() {
     for_each_row(include_str!("reference/european_greeks_mpmath.csv"), 60, |row| {
         let contract = row.contract();
         let greeks = contract.price_and_greeks().unwrap();
@@ -117,6 +117,29 @@ fn prices_and_greeks_agree_with_forty_digit_values_also_in_the_tails() {
             + (contract.rate - contract.dividend_yield).abs() * forward_part
             + contract.rate.abs() * greeks.price;
         let rho_terms = contract.years * (greeks.price + forward_part);
+        let higher = contract.higher_order().unwrap();
+        let sensitive = 1.0 + d1.abs() / total_vol + d1 * d1;
+        let terms = sensitive / total_vol;
+        let per_year = contract.rate.abs() + contract.dividend_yield.abs() + 1.0 / contract.years;
+        let drift = per_year + carry.abs() / (contract.years * total_vol);
+        let per_spot = greeks.gamma / contract.spot;
+        for (name, value, scale) in [
+            ("vanna", higher.vanna, greeks.vega / contract.spot * terms),
+            ("volga", higher.volga, greeks.vega / contract.vol * sensitive),
+            ("charm", higher.charm, (greeks.delta.abs() + greeks.gamma * contract.spot) * drift),
+            ("speed", higher.speed, per_spot * terms),
+            ("zomma", higher.zomma, greeks.gamma / contract.vol * sensitive),
+            ("color", higher.color, greeks.gamma * drift * sensitive),
+        ] {
+            let exact = row.number(name);
+            // The table's higher derivatives are numerical: 18 digits of the largest term.
+            let tolerance = 4.0 * relative * scale + 1e-16 * scale + 1e-40;
+            assert!(
+                (value - exact).abs() <= tolerance,
+                "{name}: {value} for {exact}, tolerance {tolerance:e}, {:?}",
+                row.fields
+            );
+        }
         for (name, value, scale, per_spot) in [
             ("price", greeks.price, greeks.price, greeks.delta),
             ("delta", greeks.delta, greeks.delta.abs(), greeks.gamma),
@@ -136,6 +159,36 @@ fn prices_and_greeks_agree_with_forty_digit_values_also_in_the_tails() {
                 row.fields
             );
         }
+    });
+}
+
+/// The error class of the closed formula: 1e-13 to 25 standard deviations; beyond, what 0.6 ulp of
+/// ln(F/K) make of the tail, and the rounding of everything else.
+#[test]
+fn a_dense_grid_is_exact_to_1e_13_and_its_vols_come_back() {
+    for_each_row(include_str!("reference/european_dense_mpmath.csv"), 400, |row| {
+        let kind = if row.text("type") == "call" { OptionKind::Call } else { OptionKind::Put };
+        let (strike, years, vol) = (row.number("K"), row.number("T"), row.number("vol"));
+        let contract = ForwardContract { forward: 100.0, strike, years, vol, discount: 1.0, kind };
+        let greeks = contract.price_and_greeks().unwrap();
+        let total_vol = vol * years.sqrt();
+        let d1 = (100.0 / strike).ln() / total_vol + 0.5 * total_vol;
+        let tolerance = 1e-13f64.max(0.7 * d1 * d1 * f64::EPSILON);
+        for (name, value) in [
+            ("price", greeks.price),
+            ("delta", greeks.delta),
+            ("gamma", greeks.gamma),
+            ("vega", greeks.vega),
+        ] {
+            let error = (value / row.number(name) - 1.0).abs();
+            assert!(error <= tolerance, "{name} {value:e} off {error:e}: {:?}", row.fields);
+        }
+        let price = row.number("price");
+        let back = implied_vol(price, 100.0, strike, years, kind).unwrap();
+        // What half an epsilon of the price, and one of the total vol's parts, do to the vol.
+        let attainable = (1.0 + price / (vol * row.number("vega"))) * f64::EPSILON;
+        let error = (back / vol - 1.0).abs();
+        assert!(error <= 4.0 * attainable, "{error:e} over {attainable:e}: {:?}", row.fields);
     });
 }
 

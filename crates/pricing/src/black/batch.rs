@@ -1,8 +1,9 @@
 //! Whole chains through the kernel: columns in, columns and refusals out.
 //!
 //! Exists so that callers hold plain columns and never see blocks, padding or instruction levels.
-//! A batch is cut into blocks that stay in the first-level cache; a lane that is refused is computed
-//! as a harmless one and then overwritten, so that its neighbours keep their speed and bits.
+//! A batch is cut into blocks that stay in the first-level cache; a lane that is refused is
+//! computed as a harmless one and then overwritten, so that its neighbours keep their speed and
+//! bits.
 
 use super::kernel::{DISCOUNT_RANGE, PRICE_RANGE, Terms, Values};
 use super::refusal::{VOL_MAX, YEARS_RANGE};
@@ -48,9 +49,9 @@ pub struct SpotInputs<'a> {
     pub is_call: &'a [bool],
 }
 
-/// One column per `ForwardGreeks` or `SpotGreeks` field. A refused lane holds NaN everywhere and its
-/// reason in `refusal`; an expired one holds its intrinsic value as price. Reuse it between calls:
-/// nothing is allocated when the capacity suffices.
+/// One column per `ForwardGreeks` or `SpotGreeks` field. A refused lane holds NaN everywhere and
+/// its reason in `refusal`; an expired one holds its intrinsic value as price. Reuse it between
+/// calls: nothing is allocated when the capacity suffices.
 #[derive(Debug, Clone, Default)]
 pub struct EuropeanGreeks {
     /// Present values.
@@ -347,8 +348,7 @@ fn pass<const SPOT: bool>(terms: &Terms<BLOCK>, lanes: usize) -> bool {
         let passes = within(underlying, &PRICE_RANGE)
             & within(strike, &PRICE_RANGE)
             & within(terms.years[i], &YEARS_RANGE)
-            & (vol >= 0.0)
-            & (vol <= VOL_MAX)
+            & within(vol, &(0.0..=VOL_MAX))
             & ((vol > 0.0) | (underlying != strike))
             & if SPOT {
                 (financing.abs() <= f64::MAX) & (terms.dividend_yield[i].abs() <= f64::MAX)

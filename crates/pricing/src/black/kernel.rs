@@ -7,12 +7,12 @@
 //! - low - weight (R(t - h) + R(t + h)) where h < t,
 //!
 //! with weight = low n(t - h) = F n(d1) and the Mills ratio R: one exponential serves price and
-//! Greeks, and deep tails keep their relative accuracy, (2 + d1^2) epsilons for given inputs. Below
+//! Greeks, and deep tails keep their relative accuracy (see `black`). Below
 //! `SERIES_VOL`, where the two ratios cancel, their difference is taken by its Taylor series about
 //! the midpoint. Refusals are left to `batch`.
 
 use crate::lanes::elementary::{exp, ln, ln_ratio};
-use crate::normal::{mills_fraction, normal_density};
+use crate::normal::{DENSITY_AT_ZERO, exp_minus_half_square_of_sum, mills_fraction};
 
 /// Total vol below which the difference of Mills ratios is taken by its series, provided that
 /// |ln(F/K)| is below `SERIES_MONEYNESS`: beyond, its recursion loses more than the difference.
@@ -178,19 +178,31 @@ impl<const N: usize> Values<N> {
         for i in 0..lanes {
             let (forward, strike) = (self.forward[i], terms.strike[i]);
             let (years, root_years) = (terms.years[i], terms.years[i].sqrt());
-            let total_vol = terms.vol[i] * root_years;
+            let vol = terms.vol[i];
+            let total_vol = vol * root_years;
             let total_vol = if total_vol < TOTAL_VOL_MIN { TOTAL_VOL_MIN } else { total_vol };
             // One division for three reciprocals.
             let inverse = 1.0 / (forward * total_vol * years);
             let per_forward = total_vol * years * inverse;
             let per_year = forward * total_vol * inverse;
             let per_vol = forward * years * inverse;
-            let distance = quotient(ln_ratio(forward, strike).abs(), total_vol, per_vol);
+            // What the root, the product, the quotient and the difference round off goes into the
+            // exponential, where d1 would multiply it.
+            let root_tail =
+                (-root_years).mul_add(root_years, years) * (0.5 * root_years * per_year);
+            let vol_tail = vol.mul_add(root_years, -total_vol) + vol * root_tail;
+            let x = ln_ratio(forward, strike).abs();
+            let rough = x * per_vol;
+            let correction = ((-rough).mul_add(total_vol, x) - rough * vol_tail) * per_vol;
+            let distance = rough + correction;
+            let distance_tail = (rough - distance) + correction;
             let half_vol = 0.5 * total_vol;
             let (near, far) = (half_vol - distance, half_vol + distance);
+            let near_tail = ((distance + near) - half_vol) + distance_tail;
             let is_out = forward < strike;
             let low = if is_out { forward } else { strike };
-            let weight = low * normal_density(near);
+            let density = exp_minus_half_square_of_sum(-near, near_tail);
+            let weight = low * (DENSITY_AT_ZERO * density);
             let (a, c) = (mills_fraction(near.abs()), mills_fraction(far));
             let inverse = 1.0 / (a.denominator * c.denominator);
             let at_near = a.ratio * (c.denominator * inverse);
@@ -305,7 +317,8 @@ impl<const N: usize> Values<N> {
             color_out[i] = gamma * (fading + 0.5 / years - d1 * drift);
             let sum = vanna_out[i] + volga_out[i] + charm_out[i] + speed_out[i];
             let sum = sum + zomma_out[i] + color_out[i];
-            unsound |= u64::from(!(sum.abs() <= f64::MAX));
+            let is_finite = sum.abs() <= f64::MAX;
+            unsound |= u64::from(!is_finite);
         }
         unsound == 0
     }

@@ -1,14 +1,14 @@
 //! Total vol of an out-of-the-money time value, vectorised: a guess and two steps of fourth order.
 //!
-//! With xi = |ln(F/K)|, c = time value / min(F, K), total vol s, h = xi / s, t = s / 2 and the Mills
-//! ratio R, c = n(t - h) (R(h - t) - R(h + t)). The scheme is our own; its parts:
+//! With xi = |ln(F/K)|, c = time value / min(F, K), total vol s, h = xi / s, t = s / 2 and the
+//! Mills ratio R, c = n(t - h) (R(h - t) - R(h + t)). The scheme is our own; its parts:
 //!
 //! - Guess near the money (xi < 0.5, s < 0.75): the normal model's h is a function of
 //!   ln(1 + xi / beta) alone, beta = c exp(-xi / 2), here a rational one in its root (3e-4); the
 //!   lognormal model is within 2.4 per cent of it.
 //! - Guess elsewhere: in d = |h - t|, c is close to a normal tail: c / 2c* = N(-d) below the
-//!   inflection c* (where d = 0), (1 - c) / 2(1 - c*) = N(-d) above; then one step of fourth order in
-//!   d on ln c or ln(1 - c), after which s is within 5e-4.
+//!   inflection c* (where d = 0), (1 - c) / 2(1 - c*) = N(-d) above; then one step of fourth order
+//!   in d on ln c or ln(1 - c), after which s is within 5e-4.
 //! - Two Householder steps of fourth order in s on ln c (above c = 1/2 on ln(1 - c)), as P. Jaeckel
 //!   ("Let's Be Rational", Wilmott 2015) has them, with c to the last bits where it cancels.
 //!

@@ -36,7 +36,8 @@ ARGUMENTS = {
 }
 
 with open("elementary_mpmath.csv", "w", encoding="utf-8") as out:
-    out.write("# COMPUTED with mpmath, 60 digits, by elementary_mpmath.py (x is the exact binary64)\n")
+    out.write("# COMPUTED with mpmath, 60 digits, by elementary_mpmath.py:\n")
+    out.write("# x is the exact binary64\n")
     out.write("function,x,value\n")
     for name, arguments in ARGUMENTS.items():
         for x in sorted(arguments):
