@@ -12,7 +12,17 @@
 //! Units as in `black`: vega per 1.00 of vol, theta per year of calendar time, rho per 1.00 of rate
 //! with spot and yield held. Errors are per 100 of strike (calls: of spot), see `ErrorClass`.
 
+#![expect(
+    clippy::neg_cmp_op_on_partial_ord,
+    reason = "a comparison that is not true also catches not-a-number"
+)]
+#![expect(
+    clippy::needless_range_loop,
+    reason = "numerical loops over several arrays of one length"
+)]
+
 pub(crate) mod boundary;
+pub mod chain;
 pub mod implied;
 pub(crate) mod lane;
 pub(crate) mod premium;
@@ -111,6 +121,15 @@ pub struct AmericanGreeks {
     pub exercise_now: bool,
     /// Class of the price's error.
     pub error: ErrorClass,
+}
+
+impl AmericanGreeks {
+    pub(crate) fn is_finite(&self) -> bool {
+        let Self { price, delta, gamma, vega, theta, rho, yield_rho, .. } = *self;
+        [price, delta, gamma, vega, theta, rho, yield_rho.unwrap_or(0.0)]
+            .iter()
+            .all(|value| value.is_finite())
+    }
 }
 
 /// Price, delta and gamma of one spot.
@@ -247,6 +266,12 @@ impl Boundary {
         }
     }
 
+    /// As `greeks`, or `NotRepresentable` if one of them left the range of f64.
+    pub(crate) fn checked_greeks(&self, spot: f64, strike: f64) -> Result<AmericanGreeks, Refusal> {
+        let greeks = self.greeks(spot, strike);
+        if greeks.is_finite() { Ok(greeks) } else { Err(Refusal::NotRepresentable) }
+    }
+
     /// The boundary now, in units of the strike's currency: a put at or below it, a call at or
     /// above it is exercised. None if the option is never exercised before expiry.
     pub fn exercise_spot(&self, strike: f64) -> Option<f64> {
@@ -265,10 +290,17 @@ impl Boundary {
     pub fn vol(&self) -> f64 {
         self.vol
     }
+
+    /// Class of the errors of its prices.
+    pub fn error(&self) -> ErrorClass {
+        self.put.error
+    }
 }
 
 /// Price and Greeks of one contract, or why there are none. The one call behind a command line or a
 /// quote: everything from the boundary on is computed here; keep a `Boundary` to reprice on ticks.
+/// Two boundaries (L. Andersen and M. Lake, "Fast American option pricing: the double-boundary
+/// case", Wilmott (2021)) and what the collocation refuses are left to finite differences.
 pub fn price_and_greeks(
     contract: &SpotContract,
     accuracy: Accuracy,
@@ -279,15 +311,14 @@ pub fn price_and_greeks(
         let intrinsic = (sign * (contract.spot - contract.strike)).max(0.0);
         return Err(Refusal::Expired { intrinsic });
     }
-    let boundary = Boundary::solve_with_greeks(
-        contract.kind,
-        contract.rate,
-        contract.dividend_yield,
-        contract.vol,
-        contract.years,
-        accuracy,
-    )?;
-    Ok(boundary.greeks(contract.spot, contract.strike))
+    let SpotContract { spot, strike, years, vol, rate, dividend_yield, kind } = *contract;
+    match Boundary::solve_with_greeks(kind, rate, dividend_yield, vol, years, accuracy) {
+        Ok(boundary) => boundary.checked_greeks(spot, strike),
+        Err(Refusal::NotRepresentable) if vol > 0.0 => {
+            crate::dividends::by_grid(contract).ok_or(Refusal::NotRepresentable)
+        }
+        Err(refusal) => Err(refusal),
+    }
 }
 
 /// Refuses a spot or strike that is no price.

@@ -10,6 +10,15 @@
 //!
 //! Units as in `american`. Where `american` says strike, the error of calls is per 100 of strike too.
 
+#![expect(
+    clippy::neg_cmp_op_on_partial_ord,
+    reason = "a comparison that is not true also catches not-a-number"
+)]
+#![expect(
+    clippy::needless_range_loop,
+    reason = "numerical loops over several arrays of one length"
+)]
+
 mod backward;
 mod payoff;
 mod period;
@@ -119,7 +128,12 @@ pub fn price_and_greeks(
     let method = Method::of(exercise, contract);
     if method == Method::Quadrature {
         let jet = quadrature(exercise, contract, &market, &drops);
-        return Ok(in_currency(contract, &jet, ErrorClass::Tight, false));
+        let greeks = in_currency(contract, &jet, ErrorClass::Tight, false);
+        return if greeks.is_finite() {
+            Ok(greeks)
+        } else {
+            Err(DividendRefusal::Contract(Refusal::NotRepresentable))
+        };
     }
     let tries = [(method, ErrorClass::Dividend), (Method::Grid, ErrorClass::Grid)];
     let first = usize::from(method == Method::Grid);
@@ -131,6 +145,20 @@ pub fn price_and_greeks(
             })
         })
         .ok_or(DividendRefusal::NoMethod)
+}
+
+/// An American option without cash dividends on the grid; rates and vols that no grid can hold have
+/// none.
+pub(crate) fn by_grid(contract: &SpotContract) -> Option<AmericanGreeks> {
+    let market = Market::of(contract);
+    let rates = market.rate.abs().max(market.dividend_yield.abs());
+    let total_vol = market.vol * contract.years.sqrt();
+    if rates * contract.years > 5.0 || !(0.01..=5.0).contains(&total_vol) {
+        return None;
+    }
+    by_differences(contract, &market, ErrorClass::Grid, |market| {
+        Method::Grid.value(Exercise::American, contract, market, &[])
+    })
 }
 
 /// How an option with cash dividends is valued.
@@ -253,7 +281,7 @@ fn by_differences(
     }
     let greeks = in_currency(contract, &jet, error, exercise_now);
     let yield_rho = greeks.yield_rho.filter(|_| error == ErrorClass::Grid);
-    Some(AmericanGreeks { yield_rho, ..greeks })
+    Some(AmericanGreeks { yield_rho, ..greeks }).filter(AmericanGreeks::is_finite)
 }
 
 /// Implied vol of a price with a schedule of dividends, or why there is none. European prices too.

@@ -66,11 +66,19 @@ impl<'a> Grid<'a> {
         let lowest = ln((spot - paid).max(0.2 * spot)) - half;
         let width = (ln(spot) + half - lowest) / intervals as f64;
         let centre = ((ln(spot) - lowest) / width).round() as usize;
+        if width.is_nan()
+            || width <= 0.0
+            || width.is_infinite()
+            || centre == 0
+            || centre >= intervals
+        {
+            return None;
+        }
         let spots: Vec<f64> =
             (0..=intervals).map(|n| spot * exp((n as f64 - centre as f64) * width)).collect();
         let sign = if problem.is_call { 1.0 } else { -1.0 };
         let payoff = spots.iter().map(|spot| (sign * (spot - 1.0)).max(0.0)).collect();
-        (width > 0.0 && width.is_finite()).then_some(Self { problem, width, spots, payoff, centre })
+        Some(Self { problem, width, spots, payoff, centre })
     }
 
     fn solve(&self, steps: usize) -> Tick {

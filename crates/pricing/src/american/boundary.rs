@@ -327,7 +327,7 @@ impl<'a, const N: usize, const L: usize, const E: usize, const P: usize>
     #[inline(always)]
     fn roughness(&self) -> f64 {
         let limit = self.log_limit * self.log_limit;
-        let alternate = if N % 2 == 0 { 0.5 } else { -0.5 };
+        let alternate = if N.is_multiple_of(2) { 0.5 } else { -0.5 };
         let (mut last, mut previous) = (alternate * limit, -alternate * limit);
         for k in 0..N {
             let square = self.log_boundary[k] * self.log_boundary[k];

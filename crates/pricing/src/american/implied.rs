@@ -263,7 +263,7 @@ impl Kernel for At<'_> {
         // sums of T_k and of its derivatives, by their recurrences
         let (mut level, mut slope) = ([0.0; LANES], [0.0; LANES]);
         let (mut t, mut t_before) = (1.0, x);
-        let (mut d, mut d_before) = (0.0, -1.0);
+        let (mut d, mut d_before) = (0.0, 1.0);
         for lanes in &curve.coefficients {
             for p in 0..LANES {
                 level[p] = lanes[p].mul_add(t, level[p]);

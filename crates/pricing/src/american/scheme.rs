@@ -46,7 +46,7 @@ impl<const N: usize, const L: usize, const E: usize, const P: usize> Scheme<N, L
 
     /// On other nodes, descending from 1 in [-1, 1]; the first N carry the boundary.
     pub fn with_nodes(nodes: Vec<f64>, tolerance: f64) -> Self {
-        const { assert!(E == N * L && P % LANES == 0) };
+        const { assert!(E == N * L && P.is_multiple_of(LANES)) };
         let weights_of = barycentric(&nodes);
         let root_time = std::array::from_fn(|i| 0.5 * (1.0 + nodes[i]));
         let (points, weights) = gauss_legendre(L);

@@ -60,19 +60,6 @@ impl Jet {
     }
 }
 
-impl Jet {
-    pub fn scaled(self, by: f64) -> Self {
-        Self {
-            value: self.value * by,
-            delta: self.delta * by,
-            gamma: self.gamma * by,
-            vol: self.vol * by,
-            rate: self.rate * by,
-            dividend_yield: self.dividend_yield * by,
-        }
-    }
-}
-
 /// slope * spot - level, and how both change with rate and yield: (rate, yield).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Line {
