@@ -85,11 +85,12 @@ impl Tally {
     }
 }
 
-/// What the minute before left: its expiries, and each contract's last vol with the model's error.
+/// What the minute before left: its expiries, and each contract's last vol with the model's error
+/// and its premium for early exercise.
 #[derive(Default)]
 struct Before {
     expiries: BTreeMap<i64, ExpiryFit>,
-    lines: BTreeMap<u64, FairVol>,
+    lines: BTreeMap<u64, (FairVol, f64)>,
 }
 
 /// What it foretells for the new price of the underlying.
@@ -98,7 +99,7 @@ struct Ahead {
     /// With the forward that the underlying's new mid gives at the last carry.
     expiries: BTreeMap<i64, ExpiryFit>,
     /// Ours, and the last vol.
-    vols: BTreeMap<u64, [FairVol; 2]>,
+    vols: BTreeMap<u64, ([FairVol; 2], f64)>,
 }
 
 /// The surface itself, and raw SVI on the same quotes: in-sample, a diagnostic only.
@@ -202,7 +203,7 @@ fn judge(day: &RecordedDay, settings: FitSettings) -> Verdict {
         for (own, of_now) in expiries.iter().zip(fit.expiries) {
             for (line, of_line) in own.lines.iter().zip(&of_now.lines) {
                 if let (Some(fair), Some(vol)) = (of_line.fair_vol, of_line.vol) {
-                    before.lines.insert(line.id, FairVol { vol, ..fair });
+                    before.lines.insert(line.id, (FairVol { vol, ..fair }, of_line.premium));
                 }
             }
             before.expiries.insert(own.key, of_now);
@@ -217,12 +218,15 @@ fn foretell(product: &ProductFit, expiries: &[ExpiryNow], before: Before) -> Ahe
         let (Some(spot), Some(ratio)) = (own.spot, product.carry_ratio(own.key)) else { continue };
         let Some(of_then) = before.expiries.get(&own.key) else { continue };
         let forward = spot.mid * ratio;
-        ahead.expiries.insert(own.key, ExpiryFit { forward, years: own.years, ..of_then.clone() });
+        ahead.expiries.insert(
+            own.key,
+            ExpiryFit { forward, spot: Some(spot.mid), years: own.years, ..of_then.clone() },
+        );
         for line in &own.lines {
-            if let (Some(last), Some(vol)) =
+            if let (Some((last, premium)), Some(vol)) =
                 (before.lines.get(&line.id), product.foretold(line.id, forward))
             {
-                ahead.vols.insert(line.id, [FairVol { vol, ..*last }, *last]);
+                ahead.vols.insert(line.id, ([FairVol { vol, ..*last }, *last], *premium));
             }
         }
     }
@@ -252,8 +256,10 @@ fn compare(
             if line.quoted != now {
                 continue;
             }
-            let foretold = of_then.zip(ahead.vols.get(&line.id)).and_then(|(of_then, vols)| {
-                let [ours, last] = vols.map(|vol| of_then.price(own, line, &vol, settings));
+            let foretold = of_then.zip(ahead.vols.get(&line.id)).and_then(|(of_then, known)| {
+                let (vols, premium) = known;
+                let price = |vol: &FairVol| of_then.price(line, vol, *premium, settings);
+                let [ours, last] = [price(&vols[0]), price(&vols[1])];
                 Some((ours?.price, last?.price))
             });
             let z = of_line.log_moneyness / slice.theta.sqrt();

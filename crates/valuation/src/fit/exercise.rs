@@ -35,8 +35,8 @@ pub struct ExerciseTerms<'a> {
 
 /// How far vol, forward and time may have moved before a premium is computed anew: it moves by a few
 /// per cent of itself then.
-const VOL_STEP: f64 = 0.004;
-const FORWARD_STEP: f64 = 0.001;
+const VOL_STEP: f64 = 0.01;
+const FORWARD_STEP: f64 = 0.003;
 const YEARS_STEP: f64 = 0.5 / 365.0;
 
 /// The premiums of one expiry, kept while what they depend on all but rests: an option across cash
@@ -56,6 +56,11 @@ struct Known {
 }
 
 impl Premiums {
+    /// What the premium was when it was last asked for, or zero.
+    pub(super) fn last(&self, strike: f64, kind: OptionKind) -> f64 {
+        self.known.get(&(strike.to_bits(), kind.is_call())).map_or(0.0, |known| known.premium)
+    }
+
     /// The premium of an option, of now or of a moment ago.
     pub(super) fn of(&mut self, terms: &ExerciseTerms<'_>) -> f64 {
         let key = (terms.strike.to_bits(), terms.kind.is_call());

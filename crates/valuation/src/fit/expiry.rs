@@ -5,7 +5,7 @@
 //! For an option on a future the future's mid is the forward and parity names the discount only.
 
 use super::FitSettings;
-use super::exercise::{ExerciseTerms, Premiums, premium};
+use super::exercise::{ExerciseTerms, Premiums};
 use super::moment::{ExpiryNow, LineNow};
 use pricing::black::{ForwardContract, OptionKind};
 use pricing::essvi::{Slice, SliceReport};
@@ -79,6 +79,8 @@ pub struct ExpiryFit {
     pub years: f64,
     /// Underlying's mid, where it is quoted.
     pub spot: Option<f64>,
+    /// Whether the options may be exercised early.
+    pub american: bool,
     /// Forward price; NaN where neither underlying nor parity names one.
     pub forward: f64,
     /// Its standard error.
@@ -139,6 +141,7 @@ impl Carry {
             key: own.key,
             years: own.years,
             spot: own.spot.map(|spot| spot.mid),
+            american: own.american,
             forward,
             forward_error,
             discount: libm::exp(-self.rate * own.years),
@@ -280,7 +283,13 @@ impl ExpiryFit {
     }
 
     /// European vol of the mid: two turns of implying it and taking out the premium at it.
-    fn line(&self, own: &ExpiryNow, line: &LineNow, settings: &FitSettings) -> LineFit {
+    fn line(
+        &self,
+        own: &ExpiryNow,
+        line: &LineNow,
+        settings: &FitSettings,
+        premiums: &mut Premiums,
+    ) -> LineFit {
         let (mid, half) = (0.5 * (line.bid + line.ask), 0.5 * (line.ask - line.bid));
         let mut of_line = LineFit {
             log_moneyness: libm::log(line.strike / self.forward),
@@ -294,7 +303,7 @@ impl ExpiryFit {
             let price = (mid - premium) / self.discount;
             implied_vol(price, self.forward, line.strike, self.years, line.kind).ok()
         };
-        let mut vol = implied(0.0);
+        let mut vol = implied(premiums.last(line.strike, line.kind)).or_else(|| implied(0.0));
         if own.american {
             for _ in 0..3 {
                 let Some(at) = vol else { break };
@@ -306,6 +315,12 @@ impl ExpiryFit {
         let Ok(greeks) = self.contract(line, vol).price_and_greeks() else { return of_line };
         let half = half.max(0.5 * line.tick);
         let width = half / greeks.vega;
+        // Where exercise is worth more than the quote is wide, price says little about vol, and the
+        // other right of the strike says it better.
+        let inside = if line.kind.is_call() { 1.0 } else { -1.0 } * (self.forward - line.strike);
+        if inside > 0.0 && of_line.premium > half {
+            return of_line;
+        }
         if greeks.vega > VEGA_LEAST * self.forward && width <= settings.half_width_most {
             of_line.vol = Some(vol);
             of_line.half_width = width;
@@ -358,7 +373,7 @@ impl ExpiryFit {
             if let Some(of_vol) = fair[at] {
                 let terms = self.exercise(own, line, of_vol.vol);
                 let added = if own.american { premiums.of(&terms) } else { 0.0 };
-                self.lines[at].fair = self.valued(line, &of_vol, added, settings);
+                self.lines[at].fair = self.price(line, &of_vol, added, settings);
             }
         }
     }
@@ -395,21 +410,10 @@ impl ExpiryFit {
         Some(((squares / weights).sqrt(), density))
     }
 
-    /// The price of a line at a vol, with this moment's forward, discount and errors.
+    /// The price of a line at a vol, with this moment's forward, discount and errors, and a premium
+    /// for early exercise that is known already.
     #[must_use]
     pub fn price(
-        &self,
-        own: &ExpiryNow,
-        line: &LineNow,
-        vol: &FairVol,
-        settings: &FitSettings,
-    ) -> Option<FairValue> {
-        let terms = self.exercise(own, line, vol.vol);
-        let added = if own.american { premium(&terms) } else { 0.0 };
-        self.valued(line, vol, added, settings)
-    }
-
-    fn valued(
         &self,
         line: &LineNow,
         vol: &FairVol,
@@ -421,6 +425,13 @@ impl ExpiryFit {
             rate: self.rate_error,
             premium: settings.premium_error_share * added,
         };
-        fair_value(&self.contract(line, vol.vol), vol, &errors, added).ok()
+        let mut fair = fair_value(&self.contract(line, vol.vol), vol, &errors, added).ok()?;
+        if self.american {
+            // Exercise is worth this now, whatever is uncertain about the rest.
+            let spot = self.spot.unwrap_or(self.forward);
+            let sign = if line.kind.is_call() { 1.0 } else { -1.0 };
+            fair.price = fair.price.max(sign * (spot - line.strike));
+        }
+        Some(fair)
     }
 }
