@@ -8,7 +8,8 @@
 //! (`period`). The class of the error is part of the answer. Dividends on or before now, and on or
 //! after expiry, have no effect.
 //!
-//! Units as in `american`. Where `american` says strike, the error of calls is per 100 of strike too.
+//! Units as in `american`. Where `american` says strike, the error of calls is per 100 of strike
+//! too.
 
 #![expect(
     clippy::neg_cmp_op_on_partial_ord,

@@ -1,11 +1,11 @@
 //! Any option on one stock by finite differences: the method of last resort, with a stated error.
 //!
-//! Exists for regimes that the collocations leave out: exercise between two boundaries (yield < rate
-//! < 0), and cash dividends together with a yield, a borrow fee or a negative rate. Second-order
-//! differences of ln(spot), BDF2 in time after two implicit steps per period, exercise by operator
-//! splitting (S. Ikonen and J. Toivanen, Applied Mathematics Letters 17 (2004)), four-point
-//! interpolation at ex-dates, Richardson extrapolation of two grids. Strike 1; hundreds of times
-//! slower than the rest.
+//! Exists for regimes that the collocations leave out: exercise between two boundaries (yield <
+//! rate < 0), and cash dividends together with a yield, a borrow fee or a negative rate. Second-
+//! order differences of ln(spot), BDF2 in time after two implicit steps per period, exercise by
+//! operator splitting (S. Ikonen and J. Toivanen, Applied Mathematics Letters 17 (2004)), four-
+//! point interpolation at ex-dates, Richardson extrapolation of two grids. Strike 1; hundreds of
+//! times slower than the rest.
 
 use crate::american::lane::{exp, ln};
 use crate::american::premium::Tick;

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 fn schedule(text: &str, separator: char) -> Vec<CashDividend> {
     let dividend = |item: &str| {
-        let (years, cash) = item.split_once(':').unwrap();
-        CashDividend { years: years.parse().unwrap(), cash: cash.parse().unwrap() }
+        let (years, cash) = item.split_once(':').expect("years:cash");
+        CashDividend { years: years.parse().expect("years"), cash: cash.parse().expect("cash") }
     };
     text.split(separator).map(dividend).collect()
 }
@@ -60,7 +60,7 @@ fn puts_agree_with_finite_differences_within_their_class() {
     for fields in lines(include_str!("reference/dividend_puts_fd.csv")) {
         let number = |index: usize| fields[index].parse::<f64>().unwrap();
         // without a yield the boundary engine answers; the grid is tested on a few
-        if number(3) > 0.0 && count as usize % 6 != 0 {
+        if number(3) > 0.0 && !(count as usize).is_multiple_of(6) {
             count += 1.0;
             continue;
         }
@@ -108,7 +108,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn american_is_worth_no_less_than_european_and_than_exercise((contract, dividends) in any_contract()) {
+    fn american_is_worth_no_less_than_european_and_than_exercise(
+        (contract, dividends) in any_contract(),
+    ) {
         let of = |exercise| price_and_greeks(exercise, &contract, &dividends, Accuracy::Tight);
         let american = of(Exercise::American).unwrap();
         let european = of(Exercise::European).unwrap();
@@ -119,33 +121,51 @@ proptest! {
     }
 
     #[test]
-    fn prices_scale_with_spot_strike_and_cash((contract, dividends) in any_contract(), scale in 0.01f64..50.0) {
-        let scaled = SpotContract { spot: contract.spot * scale, strike: contract.strike * scale, ..contract };
+    fn prices_scale_with_spot_strike_and_cash(
+        (contract, dividends) in any_contract(),
+        scale in 0.01f64..50.0,
+    ) {
+        let scaled =
+            SpotContract {
+                spot: contract.spot * scale,
+                strike: contract.strike * scale,
+                ..contract
+            };
         let larger: Vec<_> =
             dividends.iter().map(|d| CashDividend { cash: d.cash * scale, ..*d }).collect();
         let of = |contract: &SpotContract, dividends: &[CashDividend]| {
             price_and_greeks(Exercise::American, contract, dividends, Accuracy::Tight).unwrap()
         };
         let (one, other) = (of(&contract, &dividends), of(&scaled, &larger));
-        prop_assert!((one.price - other.price / scale).abs() < 1e-6, "{} {}", one.price, other.price / scale);
+        prop_assert!(
+            (one.price - other.price / scale).abs() < 1e-6,
+            "{} {}", one.price, other.price / scale
+        );
         prop_assert!((one.delta - other.delta).abs() < 1e-5);
     }
 
     #[test]
     fn a_price_gives_its_vol_back((contract, dividends) in any_contract()) {
-        let of = |exercise| price_and_greeks(exercise, &contract, &dividends, Accuracy::Tight).unwrap();
+        let of =
+            |exercise| price_and_greeks(exercise, &contract, &dividends, Accuracy::Tight).unwrap();
         for exercise in [Exercise::European, Exercise::American] {
             let greeks = of(exercise);
             if greeks.vega < 1.0 || greeks.exercise_now || greeks.error == ErrorClass::Grid {
                 continue;
             }
-            let vol = implied_vol(exercise, greeks.price, &contract, &dividends, Accuracy::Tight).unwrap();
+            let vol =
+                implied_vol(exercise, greeks.price, &contract, &dividends, Accuracy::Tight)
+                    .unwrap();
             prop_assert!((vol - contract.vol).abs() < 1e-6, "{vol} {}", contract.vol);
         }
     }
 
     #[test]
-    fn no_bits_make_it_panic(bits in prop::array::uniform8(any::<u64>()), is_call in any::<bool>(), american in any::<bool>()) {
+    fn no_bits_make_it_panic(
+        bits in prop::array::uniform8(any::<u64>()),
+        is_call in any::<bool>(),
+        american in any::<bool>(),
+    ) {
         let [spot, strike, years, vol, rate, dividend_yield, date, cash] = bits.map(f64::from_bits);
         let kind = if is_call { OptionKind::Call } else { OptionKind::Put };
         let contract = SpotContract { spot, strike, years, vol, rate, dividend_yield, kind };

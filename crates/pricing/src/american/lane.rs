@@ -2,9 +2,9 @@
 //!
 //! Exists because the American engine evaluates both at every point, and `normal` would compute the
 //! exponential twice. The coefficients were fitted for this file (a Chebyshev projection in 50
-//! digits, `tests/reference/american.py`); relative error 1e-15 for every argument up to 38, besides
-//! x^2 / 2 epsilons from rounding the square. The rules that keep the bits the same on every machine
-//! are in `lanes`.
+//! digits, `tests/reference/american.py`); relative error 1e-15 for every argument up to 38,
+//! besides x^2 / 2 epsilons from rounding the square. The rules that keep the bits the same on
+//! every machine are in `lanes`.
 
 pub(crate) use crate::lanes::elementary::{exp, ln};
 pub(crate) use crate::normal::DENSITY_AT_ZERO;

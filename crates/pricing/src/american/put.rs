@@ -22,7 +22,7 @@ const CERTAIN: f64 = 1e-7;
 const NEARLY_CERTAIN: f64 = 1e-2;
 /// How much of ln(boundary) a polynomial may miss, times rate * years (what exercise is worth),
 /// before the next scheme takes over. Over 21,000 random options the error was below 1e-4 (fast)
-/// and 1e-5 (tight) per 100 wherever this held.
+/// and 2e-5 (tight) per 100 wherever this held.
 const ROUGH: f64 = 3e-5;
 
 /// Whether the option lies in the box in which the error classes were measured: rates times years

@@ -2,9 +2,9 @@
 //!
 //! Exists because between ex-dates neither is exercised (a call only if its stock pays no yield and
 //! rates are not negative, which `dividends` checks), so all that happens is at the dates: the spot
-//! drops, and an American call may be exercised just before. E. Haug, J. Haug and A. Lewis, "Back to
-//! basics: a new approach to the discrete dividend problem", Wilmott (2003), for one dividend; here
-//! for any schedule. A spot below its dividend drops to zero.
+//! drops, and an American call may be exercised just before. E. Haug, J. Haug and A. Lewis, "Back
+//! to basics: a new approach to the discrete dividend problem", Wilmott (2003), for one dividend;
+//! here for any schedule. A spot below its dividend drops to zero.
 
 use super::Drop;
 use super::payoff::{Columns, Jet, Line, Market, Payoff, REACH};
@@ -57,8 +57,8 @@ pub(super) fn value(
     payoff.expectation(market, until, spot)
 }
 
-/// Where a remainder matters: ln(spot) seen from now, the narrowest kernel, and the years to expiry,
-/// over whose total vol time value fades.
+/// Where a remainder matters: ln(spot) seen from now, the narrowest kernel, and the years to
+/// expiry, over whose total vol time value fades.
 pub(super) struct Window {
     pub from: f64,
     pub to: f64,
