@@ -5,6 +5,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use market::time::Date;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -88,6 +89,8 @@ pub enum Command {
     Snapshot(SnapshotCommand),
     /// Check the invariants on the journal of a state folder
     Audit(AuditArgs),
+    /// Fit the volatility surface of one recorded moment: fit, residuals, arbitrage tests, plot
+    Surface(SurfaceArgs),
     /// Price a table of options: rows come back with price and Greeks
     ///
     /// Columns style (european or american), type (call or put), S, K, r, q, T, vol, by name and in
@@ -391,6 +394,64 @@ pub struct AuditArgs {
     /// The state folder
     #[arg(value_name = "STATE")]
     pub state: PathBuf,
+}
+
+/// Flags of `surface`.
+#[derive(Args, Clone, Debug, PartialEq)]
+pub struct SurfaceArgs {
+    /// Folder with recorded data in LEAN's format
+    pub data: PathBuf,
+    /// The trading day, such as 2020-01-06
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = Date::parse)]
+    pub date: Date,
+    /// The time of day on the exchange's clocks, such as 10:30
+    #[arg(long, value_name = "HH:MM", value_parser = clock)]
+    pub at: Clock,
+    /// Root symbol, where the folder has several
+    #[arg(long, value_name = "SYM")]
+    pub underlying: Option<String>,
+    /// Continuous annual rate where the quotes do not name one [default: the node's]
+    #[arg(long, value_name = "R", value_parser = rate, allow_negative_numbers = true)]
+    pub rate: Option<f64>,
+    /// Draw quotes and surface into this file
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// Skip and count broken rows instead of stopping at the first
+    #[arg(long)]
+    pub skip_bad_rows: bool,
+}
+
+/// A time of day: seconds since midnight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock(pub u32);
+
+impl fmt::Display for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02}:{:02}", self.0 / 3600, self.0 / 60 % 60)?;
+        if self.0.is_multiple_of(60) { Ok(()) } else { write!(f, ":{:02}", self.0 % 60) }
+    }
+}
+
+/// Reads `10:30` or `10:30:15`.
+fn clock(text: &str) -> Result<Clock, String> {
+    let fail = || format!("`{text}` is not a time of day, write such as 10:30 or 10:30:15");
+    let parts: Vec<&str> = text.split(':').collect();
+    if !(2..=3).contains(&parts.len()) {
+        return Err(fail());
+    }
+    let mut seconds = 0;
+    for (part, (limit, unit)) in parts.iter().zip([(24, 3600), (60, 60), (60, 1)]) {
+        let digits = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+        let value: u32 = part.parse().ok().filter(|own| digits && *own < limit).ok_or_else(fail)?;
+        seconds += value * unit;
+    }
+    Ok(Clock(seconds))
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let allowed = "write a number from -0.5 to 1, such as 0.0155";
+    let rate: f64 = text.parse().map_err(|_| allowed.to_owned())?;
+    if (-0.5..=1.0).contains(&rate) { Ok(rate) } else { Err(allowed.to_owned()) }
 }
 
 /// Flags of `price` and `iv`.

@@ -15,6 +15,7 @@ use crate::replay;
 use crate::run;
 use crate::state_audit;
 use crate::state_tools;
+use crate::surface;
 use crate::terminal::{self, Paint};
 use clap::Parser;
 use serde::Serialize;
@@ -113,6 +114,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
             say(output, &made, &text)
         }
         Command::Audit(args) => state_audit::audit(&args.state, output),
+        Command::Surface(args) => surface::surface(args, output),
         Command::Price(table) => option_tables::price(&table.csv),
         Command::Iv(table) => option_tables::implied_vol(&table.csv),
     }

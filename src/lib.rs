@@ -20,5 +20,6 @@ pub mod replay;
 pub mod run;
 pub mod state_audit;
 pub mod state_tools;
+pub mod surface;
 pub mod telemetry;
 pub mod terminal;

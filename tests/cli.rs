@@ -42,6 +42,7 @@ fn help_is_data_and_wrong_usage_is_exit_2_on_stderr() {
         "journal",
         "snapshot",
         "audit",
+        "surface",
         "price",
         "iv",
     ] {

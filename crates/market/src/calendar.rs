@@ -94,6 +94,16 @@ impl Calendar {
         }
     }
 
+    /// The instant at which the exchange's clocks show `seconds` after midnight on `day`; a day has
+    /// no seconds after its last, so larger numbers mean that one.
+    #[must_use]
+    pub fn clock(&self, day: Date, seconds: u32) -> Timestamp {
+        let seconds = seconds.min(86_399);
+        let [hour, minute, second] = [seconds / 3600, seconds / 60 % 60, seconds % 60];
+        let time = Time::constant(hour as i8, minute as i8, second as i8, 0);
+        wall_clock(day, time, &self.zone)
+    }
+
     /// Whether trading is on at `at`.
     #[must_use]
     pub fn is_open(&self, at: Timestamp) -> bool {

@@ -6,17 +6,25 @@
 //! now of one unit paid at expiry. Bad input is answered with a typed reason, never a panic.
 //!
 //! Read in this order: `lanes` (kernels and their rules), `normal` (tails), `black` (European
-//! prices and Greeks), `implied` (price to vol), `american` (boundaries, prices, Greeks, vols),
-//! `dividends` (cash dividends), `grid` (the last resort), `parity` (forward and discount of an
-//! expiry), `smile` (fair vol of a quote judged by the others), `variance` (realised volatility).
+//! prices and Greeks), `implied` (price to vol), `american` and `dividends` (early exercise, cash
+//! dividends), `parity` (forward and discount of an expiry), `smile` (fair vol of a quote judged by
+//! the others), `essvi` (the surface), `svi` (a check on its slices), `arbitrage` (what a surface
+//! must pass), `residual_field` and `fair_value` (what a quote is worth by the others, and the
+//! edge), `variance_index` (model-free variance), `variance` (realised volatility).
 
 pub mod american;
+pub mod arbitrage;
 pub mod black;
 pub mod dividends;
+pub mod essvi;
+pub mod fair_value;
 mod grid;
 pub mod implied;
 pub mod lanes;
 pub mod normal;
 pub mod parity;
+pub mod residual_field;
 pub mod smile;
+pub mod svi;
 pub mod variance;
+pub mod variance_index;

@@ -6,8 +6,17 @@
 //! by Tukey's biweight (Beaton and Tukey 1974). Where the slope is too uncertain to name a discount
 //! factor, the caller's rate is taken and only the forward is fitted.
 //!
-//! American pairs obey parity only as two inequalities; taking out the exercise premium first, or
-//! narrowing `max_log_moneyness`, is left to the caller.
+//! American pairs obey parity only as two inequalities: `parity/american.rs` takes the exercise
+//! premium out first, by turns with the fit. What each strike is off is reported by
+//! [`parity_residuals`].
+
+mod american;
+mod residuals;
+
+pub use american::{
+    AmericanCarry, AmericanParityFit, PremiumTerms, american_parity_bounds, fit_american_parity,
+};
+pub use residuals::{PairVerdict, ParityResidual, parity_residuals};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -171,7 +180,7 @@ pub fn fit_parity(
         && let Some(start) = theil_sen_line(&mut pairs, rough)
         && let Some(fit) = reweighted(&pairs, start, None, needed)
         && fit.discount_error <= guess_error.max(f64::EPSILON)
-        && (fit.discount - guess).abs() <= DISBELIEF * fit.discount_error.hypot(guess_error)
+        && (fit.discount - guess).abs() <= DISBELIEF * libm::hypot(fit.discount_error, guess_error)
     {
         return Ok(fit);
     }
@@ -203,7 +212,7 @@ fn usable_pairs(inputs: &ParityInputs<'_>) -> Result<Vec<Pair>, NoFit> {
         let (put_bid, put_ask) = (inputs.put_bid[lane], inputs.put_ask[lane]);
         let usable = strike.is_finite() && strike > 0.0;
         if usable && quoted(call_bid, call_ask) && quoted(put_bid, put_ask) {
-            let spread = (call_ask - call_bid).hypot(put_ask - put_bid);
+            let spread = libm::hypot(call_ask - call_bid, put_ask - put_bid);
             pairs.push(Pair {
                 strike,
                 difference: 0.5 * (call_bid + call_ask) - 0.5 * (put_bid + put_ask),
@@ -315,7 +324,7 @@ fn reweighted(
     };
     let level_error = (variance / sums.weight).sqrt() / line.discount;
     let lever_error = (line.forward - sums.strike) * discount_error / line.discount;
-    let forward_error = level_error.hypot(lever_error);
+    let forward_error = libm::hypot(level_error, lever_error);
     if !(forward_error.is_finite() && discount_error.is_finite()) {
         return None;
     }

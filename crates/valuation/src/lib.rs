@@ -3,4 +3,5 @@
 //! `pricing` (numbers); it knows no orders and no limits.
 
 pub mod book;
+pub mod fit;
 pub mod view;
