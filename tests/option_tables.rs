@@ -67,6 +67,37 @@ fn a_price_goes_to_its_vol_and_back_without_loss() {
     }
 }
 
+/// A put of Longstaff and Schwartz (2001, table 1), whose true price is 4.4780 by finite differences
+/// to the digits that they print, and a call that pays a dividend half way.
+#[test]
+fn american_rows_and_cash_dividends_have_their_price_and_their_class() {
+    let table = b"style,type,S,K,r,q,T,vol,dividends\n\
+        american,put,36,40,0.06,0,1,0.2,\n\
+        european,put,36,40,0.06,0,1,0.2,\n\
+        american,call,100,90,0.05,0,1,0.3,0.5:4\n\
+        european,call,100,90,0.05,0,1,0.3,0.5:4\n";
+    let priced = lines(&on_stdin("price", table));
+    let price = |line: usize| fields(&priced[line])[9].parse::<f64>().unwrap();
+    assert!((price(1) - 4.478).abs() < 1e-3, "{}", price(1));
+    assert!(price(1) > price(2) && price(3) > price(4));
+    let class = |line: usize| fields(&priced[line])[15].to_owned();
+    assert_eq!([class(1), class(2)], ["tight", "exact"]);
+    assert_eq!([class(3), class(4)], ["tight", "tight"]);
+    // And back: the price names the vol.
+    let mut asked = "style,type,S,K,r,q,T,price,dividends\n".to_owned();
+    for line in 1..=4 {
+        let row = fields(&priced[line]);
+        let terms = row[..7].join(",");
+        asked.push_str(&format!("{terms},{},{}\n", row[9], row[8]));
+    }
+    let solved = lines(&on_stdin("iv", asked.as_bytes()));
+    for (line, vol) in [(1, 0.2), (2, 0.2), (3, 0.3), (4, 0.3)] {
+        let row = fields(&solved[line]);
+        let found: f64 = row[9].parse().unwrap_or_else(|_| panic!("{}", solved[line]));
+        assert!((found - vol).abs() < 1e-6, "{}", solved[line]);
+    }
+}
+
 #[test]
 fn a_bad_row_is_answered_in_its_row_and_disturbs_no_other() {
     let table = b"style,type,S,K,r,q,T,vol,dividends\n\

@@ -1,9 +1,8 @@
-"""Prints what the peers need per option, to stand beside `cargo bench -p pricing` of the same minutes.
+"""Prints what the peers need per option, beside `cargo bench -p pricing` of the same minutes.
 
-Needs: pip install QuantLib==1.44 py_vollib. The options are those of crates/pricing/benches/european.rs:
-2,048 options, K 70 to 130, 7 to 730 days, vol 12 to 60 per cent, r 5 and q 2 per cent. Figures are
-nanoseconds per option, the best of seven rounds, Python's own share included (it is named where it
-can be measured).
+Needs: pip install QuantLib==1.44 py_vollib. The options are those of the benchmark `european` of
+crates/pricing: 2,048 of them, K 70 to 130, 7 to 730 days, vol 12 to 60 per cent, r 5 and q 2 per
+cent. Figures are nanoseconds per option, the best of seven rounds, Python's own share included.
 """
 
 import math

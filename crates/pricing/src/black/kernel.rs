@@ -73,6 +73,7 @@ pub(super) struct Values<const N: usize> {
     per_vol: [f64; N],
     total_vol: [f64; N],
     distance: [f64; N],
+    near_tail: [f64; N],
     weight: [f64; N],
     time_value: [f64; N],
     delta: [f64; N],
@@ -121,6 +122,7 @@ impl<const N: usize> Values<N> {
             per_vol: [0.0; N],
             total_vol: [0.0; N],
             distance: [0.0; N],
+            near_tail: [0.0; N],
             weight: [0.0; N],
             time_value: [0.0; N],
             delta: [0.0; N],
@@ -145,7 +147,9 @@ impl<const N: usize> Values<N> {
     ) -> bool {
         let lanes = if lanes < N { lanes } else { N };
         self.financing::<SPOT>(terms, lanes);
-        if self.direct(terms, lanes) {
+        let needs_series = self.standardise(terms, lanes);
+        self.direct(terms, lanes);
+        if needs_series {
             self.series(lanes);
         }
         let mut finite = self.first_order::<SPOT>(terms, lanes);
@@ -171,14 +175,17 @@ impl<const N: usize> Values<N> {
         }
     }
 
-    /// Everything by the closed formula; answers whether some lane needs the series.
+    /// Total vol, distance and weight. A loop per chain of operations: short ones overlap in the
+    /// processor, one long one does not. Answers whether some lane needs the series.
     #[inline(always)]
-    fn direct(&mut self, terms: &Terms<N>, lanes: usize) -> bool {
+    fn standardise(&mut self, terms: &Terms<N>, lanes: usize) -> bool {
+        for i in 0..lanes {
+            self.distance[i] = ln_ratio(self.forward[i], terms.strike[i]).abs();
+        }
         let mut small = 0_u64;
         for i in 0..lanes {
-            let (forward, strike) = (self.forward[i], terms.strike[i]);
-            let (years, root_years) = (terms.years[i], terms.years[i].sqrt());
-            let vol = terms.vol[i];
+            let (forward, vol, years) = (self.forward[i], terms.vol[i], terms.years[i]);
+            let root_years = years.sqrt();
             let total_vol = vol * root_years;
             let total_vol = if total_vol < TOTAL_VOL_MIN { TOTAL_VOL_MIN } else { total_vol };
             // One division for three reciprocals.
@@ -191,22 +198,46 @@ impl<const N: usize> Values<N> {
             let root_tail =
                 (-root_years).mul_add(root_years, years) * (0.5 * root_years * per_year);
             let vol_tail = vol.mul_add(root_years, -total_vol) + vol * root_tail;
-            let x = ln_ratio(forward, strike).abs();
+            let x = self.distance[i];
             let rough = x * per_vol;
             let correction = ((-rough).mul_add(total_vol, x) - rough * vol_tail) * per_vol;
             let distance = rough + correction;
             let distance_tail = (rough - distance) + correction;
             let half_vol = 0.5 * total_vol;
+            let near = half_vol - distance;
+            self.root_years[i] = root_years;
+            self.per_forward[i] = per_forward;
+            self.per_year[i] = per_year;
+            self.per_vol[i] = per_vol;
+            self.total_vol[i] = total_vol;
+            self.distance[i] = distance;
+            self.near_tail[i] = ((distance + near) - half_vol) + distance_tail;
+            small |= u64::from(total_vol < SERIES_VOL);
+        }
+        for i in 0..lanes {
+            let (forward, strike) = (self.forward[i], terms.strike[i]);
+            let low = if forward < strike { forward } else { strike };
+            let beyond = self.distance[i] - 0.5 * self.total_vol[i];
+            let density = exp_minus_half_square_of_sum(beyond, self.near_tail[i]);
+            self.weight[i] = low * (DENSITY_AT_ZERO * density);
+        }
+        small != 0
+    }
+
+    /// Time value and delta by the closed formula.
+    #[inline(always)]
+    fn direct(&mut self, terms: &Terms<N>, lanes: usize) {
+        for i in 0..lanes {
+            let (forward, strike, sign) = (self.forward[i], terms.strike[i], terms.sign[i]);
+            let (distance, half_vol) = (self.distance[i], 0.5 * self.total_vol[i]);
             let (near, far) = (half_vol - distance, half_vol + distance);
-            let near_tail = ((distance + near) - half_vol) + distance_tail;
-            let is_out = forward < strike;
-            let low = if is_out { forward } else { strike };
-            let density = exp_minus_half_square_of_sum(-near, near_tail);
-            let weight = low * (DENSITY_AT_ZERO * density);
             let (a, c) = (mills_fraction(near.abs()), mills_fraction(far));
             let inverse = 1.0 / (a.denominator * c.denominator);
             let at_near = a.ratio * (c.denominator * inverse);
             let at_far = c.ratio * (a.denominator * inverse);
+            let is_out = forward < strike;
+            let low = if is_out { forward } else { strike };
+            let weight = self.weight[i];
             let is_inside = near > 0.0;
             let value = if is_inside {
                 low - weight * (at_near + at_far)
@@ -214,22 +245,12 @@ impl<const N: usize> Values<N> {
                 weight * (at_near - at_far)
             };
             // N(-|d1|) is the density of d1 times the Mills ratio at |d1|.
-            let tail = weight * per_forward * if is_out { at_near } else { at_far };
+            let tail = weight * self.per_forward[i] * if is_out { at_near } else { at_far };
             let is_d1_positive = !is_out | is_inside;
-            let is_call = terms.sign[i] > 0.0;
-            let size = if is_d1_positive == is_call { 1.0 - tail } else { tail };
-            self.delta[i] = terms.sign[i] * size;
-            self.root_years[i] = root_years;
-            self.per_forward[i] = per_forward;
-            self.per_year[i] = per_year;
-            self.per_vol[i] = per_vol;
-            self.total_vol[i] = total_vol;
-            self.distance[i] = distance;
-            self.weight[i] = weight;
+            let size = if is_d1_positive == (sign > 0.0) { 1.0 - tail } else { tail };
+            self.delta[i] = sign * size;
             self.time_value[i] = if value > 0.0 { value } else { 0.0 };
-            small |= u64::from(total_vol < SERIES_VOL);
         }
-        small != 0
     }
 
     #[inline(always)]

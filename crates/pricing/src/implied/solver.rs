@@ -62,6 +62,11 @@ pub(super) struct Problem<const N: usize> {
     slope: [f64; N],
     at_near: [f64; N],
     at_far: [f64; N],
+    per_vol: [f64; N],
+    distance: [f64; N],
+    density: [f64; N],
+    at_vol: [f64; N],
+    gap: [f64; N],
 }
 
 impl<const N: usize> Problem<N> {
@@ -76,6 +81,11 @@ impl<const N: usize> Problem<N> {
             slope: [0.0; N],
             at_near: [0.0; N],
             at_far: [0.0; N],
+            per_vol: [0.0; N],
+            distance: [0.0; N],
+            density: [0.0; N],
+            at_vol: [0.0; N],
+            gap: [0.0; N],
         }
     }
 
@@ -176,32 +186,43 @@ impl<const N: usize> Problem<N> {
                 self.at_far[i] = c.ratio * (a.denominator * inverse);
             }
         }
+        // A loop per chain of operations: short ones overlap in the processor.
+        for i in 0..lanes {
+            let (xi, s) = (self.moneyness[i], self.total_vol[i]);
+            let per_s = 1.0 / s;
+            let h = quotient(xi, s, per_s);
+            let shift = if self.value[i] < SMALL { LN_SCALE } else { 0.0 };
+            self.per_vol[i] = per_s;
+            self.distance[i] = h;
+            self.density[i] = density(0.5 * s - h, shift);
+        }
         for i in 0..lanes {
             let (xi, c, s) = (self.moneyness[i], self.value[i], self.total_vol[i]);
-            let per_s = 1.0 / s;
-            let (h, t) = (quotient(xi, s, per_s), 0.5 * s);
-            let (near, far) = (t - h, t + h);
-            let is_small = c < SMALL;
-            let density = density(near, if is_small { LN_SCALE } else { 0.0 });
             // Either c(s) or, where that is nearly one, 1 - c(s).
             let is_upper = c > 0.5;
             let (sum, difference) =
                 (self.at_near[i] + self.at_far[i], self.at_near[i] - self.at_far[i]);
-            let is_inside = near > 0.0;
-            let part = density * if is_inside { sum } else { difference };
+            let is_inside = 0.5 * s > self.distance[i];
+            let part = self.density[i] * if is_inside { sum } else { difference };
             let direct = if is_upper == is_inside { part } else { 1.0 - part };
             let by_series = cancels(xi, s);
-            let value = if by_series { density * (s * self.slope[i]) } else { direct };
+            let value = if by_series { self.density[i] * (s * self.slope[i]) } else { direct };
             let target = if is_upper { self.rest[i] } else { c };
-            let target = if is_small { target * SCALE } else { target };
-            let f = ln_ratio(value, target);
-            let sign = if is_upper { -1.0 } else { 1.0 };
+            let target = if c < SMALL { target * SCALE } else { target };
+            self.at_vol[i] = value;
+            self.gap[i] = ln_ratio(value, target);
+        }
+        for i in 0..lanes {
+            let (s, h, per_s) = (self.total_vol[i], self.distance[i], self.per_vol[i]);
+            let (density, value) = (self.density[i], self.at_vol[i]);
+            let sign = if self.value[i] > 0.5 { -1.0 } else { 1.0 };
             let inverse = 1.0 / (density * value);
             let slope = sign * (density * density * inverse);
-            let newton = -sign * f * (value * value * inverse);
+            let newton = -sign * self.gap[i] * (value * value * inverse);
             // c'' / c' and c''' / c'.
+            let t = 0.5 * s;
             let h_per_s = h * per_s;
-            let b2 = -near * far * per_s;
+            let b2 = (h - t) * (h + t) * per_s;
             let b3 = b2 * b2 - 3.0 * h_per_s * h_per_s - 0.25;
             let h2 = b2 - slope;
             let h3 = b3 - slope * (3.0 * b2 - 2.0 * slope);
