@@ -234,9 +234,8 @@ mod tests {
             others.remove(index);
             others.retain(|other| other.noise.is_finite());
             let (mean, variance) = slowly(kernel, &others, point.position);
-            for column in 0..COLUMNS {
-                let off = found[index].mean[column] - mean[column];
-                assert!(off.abs() < 1e-10, "{index} {column}: {off}");
+            for (told, slow) in found[index].mean.iter().zip(mean) {
+                assert!((told - slow).abs() < 1e-10, "{index}: {told} {slow}");
             }
             assert!((found[index].variance - variance).abs() < 1e-12, "{index}");
         }

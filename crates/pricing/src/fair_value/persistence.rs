@@ -55,9 +55,7 @@ impl Reversion {
                 }
             }
         }
-        for row in 0..FEATURES {
-            self.coefficients[row] = rows[row][FEATURES] / rows[row][row];
-        }
+        self.coefficients = std::array::from_fn(|row| rows[row][FEATURES] / rows[row][row]);
         self.squares.iter_mut().flatten().for_each(|own| *own *= KEPT);
         self.products.iter_mut().for_each(|own| *own *= KEPT);
     }
@@ -176,7 +174,7 @@ mod tests {
 
     #[test]
     fn bouncing_mids_are_foretold_to_come_back_and_resting_ones_to_rest() {
-        let bounce = |at: usize| if at % 2 == 0 { NOISE } else { -NOISE };
+        let bounce = |at: usize| if at.is_multiple_of(2) { NOISE } else { -NOISE };
         let (memory, reversion) = quoted(900, bounce, |_| 0.0);
         // The last one, 899, was low.
         let foretold = memory.foretold(&reversion, 0.0).unwrap();

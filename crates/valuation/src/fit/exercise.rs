@@ -35,8 +35,8 @@ pub struct ExerciseTerms<'a> {
 
 /// How far vol, forward and time may have moved before a premium is computed anew: it moves by a few
 /// per cent of itself then.
-const VOL_STEP: f64 = 0.01;
-const FORWARD_STEP: f64 = 0.003;
+const VOL_STEP: f64 = 0.005;
+const FORWARD_STEP: f64 = 0.0005;
 const YEARS_STEP: f64 = 0.5 / 365.0;
 
 /// The premiums of one expiry, kept while what they depend on all but rests: an option across cash

@@ -95,10 +95,10 @@ fn residuals_say_which_pairs_their_own_quotes_do_not_explain() {
     columns[4][7] += 0.5;
     let settings = ParitySettings::with_rate_guess(YEARS, -libm::log(DISCOUNT) / YEARS);
     let found = fit_american_parity(&inputs(&columns), &settings, premium).unwrap();
-    for lane in 0..41 {
-        for at in [1, 2] {
-            columns[at][lane] -= found.call_premium[lane];
-            columns[at + 2][lane] -= found.put_premium[lane];
+    let premiums = [&found.call_premium, &found.put_premium];
+    for (column, premiums) in columns[1..].chunks_mut(2).zip(premiums) {
+        for column in column {
+            column.iter_mut().zip(premiums).for_each(|(quote, own)| *quote -= own);
         }
     }
     let residuals = parity_residuals(&inputs(&columns), &found.fit).unwrap();
