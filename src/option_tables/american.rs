@@ -18,8 +18,7 @@ pub(super) fn price(row: &Row) -> Result<Priced, String> {
     let contract = contract(row, row.vol_or_price);
     let greeks = dividends::price_and_greeks(exercise(row), &contract, &schedule(row), ACCURACY)
         .map_err(|refusal| refusal.to_string())?;
-    let numbers =
-        [greeks.price, greeks.delta, greeks.gamma, greeks.vega, greeks.theta, greeks.rho];
+    let numbers = [greeks.price, greeks.delta, greeks.gamma, greeks.vega, greeks.theta, greeks.rho];
     Ok(Priced { numbers, error_class: greeks.error.name().to_owned() })
 }
 
