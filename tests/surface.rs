@@ -2,7 +2,7 @@
 //!
 //! A small recording in LEAN's format is made of a known smile, so that the answer is known too.
 
-#![allow(clippy::unwrap_used, reason = "a test that can't be set up fails")]
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
 
 use pricing::black::{ForwardContract, OptionKind};
 use pricing::essvi::Slice;
@@ -10,6 +10,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output};
+use valuation::fit::{ExerciseTerms, premium};
 
 const SPOT: f64 = 750.0;
 const RATE: f64 = 0.01;
@@ -56,7 +57,17 @@ fn recording(root: &Path) {
                 let vol = (variance / years).sqrt();
                 let discount = (-RATE * years).exp();
                 let contract = ForwardContract { forward, strike, years, vol, discount, kind };
-                let price = contract.price_and_greeks().unwrap().price;
+                let exercise = premium(&ExerciseTerms {
+                    spot: Some(SPOT),
+                    dividends: &[],
+                    years,
+                    forward,
+                    discount,
+                    strike,
+                    kind,
+                    vol,
+                });
+                let price = contract.price_and_greeks().unwrap().price + exercise;
                 let (bid, ask) = (scaled((price - 0.05).max(0.01)), scaled(price + 0.05));
                 let right = if kind.is_call() { "call" } else { "put" };
                 entries.push((

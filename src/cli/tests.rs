@@ -148,3 +148,17 @@ fn what_can_not_be_meant_is_refused_with_exit_code_two() {
         assert_eq!(error.exit_code(), 2, "{line}");
     }
 }
+
+#[test]
+fn a_moment_has_a_day_a_time_and_perhaps_a_rate() {
+    let line = "optionsib surface data --date 2015-12-24 --at 10:30 --rate -0.005 --svg a.svg";
+    let Ok(Cli { command: Command::Surface(args), .. }) = parse(line) else { panic!("{line}") };
+    assert_eq!((args.at, args.rate), (Clock(37_800), Some(-0.005)));
+    assert_eq!(args.at.to_string(), "10:30");
+    assert_eq!(clock("23:59:59"), Ok(Clock(86_399)));
+    assert_eq!(Clock(86_399).to_string(), "23:59:59");
+    for wrong in ["24:00", "1:30", "10:60", "10", "10:30:15:1", "aa:bb", "+1:30"] {
+        assert!(clock(wrong).is_err(), "{wrong}");
+    }
+    assert!(rate("NaN").is_err() && rate("2").is_err() && rate("0.0155").is_ok());
+}

@@ -8,7 +8,10 @@ use valuation::fit::{ExpiryFit, ExpiryNow, MomentFit};
 
 /// Panels of expiries: the first ones and the last, evenly chosen among more.
 const PANELS: usize = 5;
-const SIZE: (u32, u32) = (1320, 760);
+const WIDTH: u32 = 1320;
+const CAPTION: u32 = 30;
+const PANEL_HEIGHT: u32 = 365;
+const COLUMNS: usize = 3;
 const CURVE_POINTS: usize = 120;
 const QUOTE: RGBColor = RGBColor(120, 120, 120);
 const MODEL: RGBColor = RGBColor(200, 60, 40);
@@ -41,14 +44,16 @@ fn draw(
     expiries: &[ExpiryNow],
     fit: &MomentFit,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let root = SVGBackend::with_string(text, SIZE).into_drawing_area();
+    let slices = &fit.fitted.slices;
+    let shown = slices.len().min(PANELS);
+    let rows = (shown + 1).div_ceil(COLUMNS);
+    let size = (WIDTH, CAPTION + PANEL_HEIGHT * rows as u32);
+    let root = SVGBackend::with_string(text, size).into_drawing_area();
     root.fill(&WHITE)?;
     let caption =
         format!("{title}: bid-ask (grey), surface (red), fair value by the other quotes (blue)");
     let root = root.titled(&caption, ("sans-serif", 20))?;
-    let areas = root.split_evenly((2, 3));
-    let slices = &fit.fitted.slices;
-    let shown = slices.len().min(PANELS);
+    let areas = root.split_evenly((rows, COLUMNS));
     for (at, area) in areas.iter().enumerate().take(shown) {
         let at = if shown > 1 { at * (slices.len() - 1) / (shown - 1) } else { 0 };
         let index = slices[at].expiry;
@@ -82,7 +87,9 @@ fn smile(
         (low, high) = (low.min(*vol), high.max(*vol));
     }
     let vol_at = |k: f64| (slice.total_variance(k) / own.years).sqrt();
-    (low, high) = (low.min(vol_at(0.0)), high.max(vol_at(0.0)));
+    for k in [left, 0.0, right] {
+        (low, high) = (low.min(vol_at(k)), high.max(vol_at(k)));
+    }
     let margin = 0.1 * (high - low) + 0.005;
     let caption = format!("{} ({:.0} days)", own.expiry, 365.0 * own.years);
     let mut chart = ChartBuilder::on(area)

@@ -1,4 +1,5 @@
-//! Surfaces: eSSVI of 12 expiries x 40 quotes with its proofs, an SVI slice of 25, fair vols, parity.
+//! Surfaces: eSSVI of 12 expiries x 40 quotes with its proofs, an SVI slice of 25, fair vols,
+//! parity.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use pricing::arbitrage::{Grid, prove};

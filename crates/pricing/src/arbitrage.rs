@@ -1,10 +1,10 @@
 //! Tests for static arbitrage on a grid: what must hold before a surface is published.
 //!
-//! Exists beside the closed-form conditions because a proof in the algebra says nothing about a slip
-//! in the code: these tests read nothing but total variance and its derivatives. Butterfly: the
-//! function of Durrleman is not negative (Gatheral and Jacquier 2014, lemma 2.2). Calendar: total
-//! variance at each log-moneyness does not fall with time (ibid., lemma 2.1). Wings: slopes stay
-//! below two (Lee 2004). Repair is not attempted: what fails is refused.
+//! Exists beside the closed-form conditions because a proof in the algebra says nothing about a
+//! slip in the code: these tests read nothing but total variance and its derivatives. Butterfly:
+//! the function of Durrleman is not negative (Gatheral and Jacquier 2014, lemma 2.2). Calendar:
+//! total variance at each log-moneyness does not fall with time (ibid., lemma 2.1). Wings: slopes
+//! stay below two (Lee 2004). Repair is not attempted: what fails is refused.
 
 use crate::essvi::{Curve, NoSurface, Surface};
 use serde::{Deserialize, Serialize};

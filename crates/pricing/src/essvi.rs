@@ -5,8 +5,8 @@
 //! Jacquier 2014; Hendriks and Martini 2019)
 //! w(k) = (theta + rho psi k + sqrt(psi^2 k^2 + 2 theta rho psi k + theta^2)) / 2, k = ln(K / F).
 //! - Butterfly: psi (1 + |rho|) < 4 and psi^2 (1 + |rho|) <= 4 theta (sufficient).
-//! - Calendar, earlier to later: theta rises, psi (1 + rho) and psi (1 - rho) do not fall, and psi /
-//!   theta does not rise (sufficient; Mingone, arXiv 2204.00312).
+//! - Calendar, earlier to later: theta rises, psi (1 + rho) and psi (1 - rho) do not fall, and psi
+//!   / theta does not rise (sufficient; Mingone, arXiv 2204.00312).
 //!
 //! Rules between and beyond the expiries, each of which keeps both conditions:
 //! - between two expiries theta, psi and rho psi are linear in time (Corbetta, Cohort, Laachir and

@@ -4,8 +4,8 @@
 //! vouch for itself. Residuals are a Gaussian process over normalised moneyness with the Matern 3/2
 //! kernel, which is a two-state Markov process (Hartikainen and Sarkka 2010): one filter from the
 //! left and one from the right give each point's prediction without its own quote, exactly, in a
-//! time that grows with the number of quotes, not its cube. Nothing of the model (amplitude, length,
-//! noise) depends on the residual that is predicted.
+//! time that grows with the number of quotes, not its cube. Nothing of the model (amplitude,
+//! length, noise) depends on the residual that is predicted.
 //!
 //! Columns are carried along together, so that a change of the surface under the residuals can be
 //! propagated without a second run (`fair_value`).

@@ -1,10 +1,10 @@
 //! Raw SVI fits of single expiries: the check beside the eSSVI surface.
 //!
 //! w(k) = a + b (rho (k - m) + sqrt((k - m)^2 + sigma^2)) (Gatheral 2004). Quasi-explicit as in De
-//! Marco and Martini (Zeliade 2009): with y = (k - m) / sigma it is a + d y + c sqrt(y^2 + 1), so that
-//! for each (m, sigma) the best (a, d, c) with |d| <= c and |d| <= 4 sigma - c is a small convex
-//! problem; the outer search over (m, ln sigma) is Levenberg and Marquardt's on the projected
-//! residuals (variable projection: Golub and Pereyra 1973, Kaufman 1975).
+//! Marco and Martini (Zeliade 2009): with y = (k - m) / sigma it is a + d y + c sqrt(y^2 + 1), so
+//! that for each (m, sigma) the best (a, d, c) with |d| <= c and |d| <= 4 sigma - c is a small
+//! convex problem; the outer search over (m, ln sigma) is Levenberg and Marquardt's on the
+//! projected residuals (variable projection: Golub and Pereyra 1973, Kaufman 1975).
 //!
 //! A raw SVI fit may hold butterfly arbitrage; [`SviSlice::durrleman_least`] says so. It is never
 //! published: five free numbers per expiry tell how much three leave on the table.

@@ -146,8 +146,8 @@ fn until_zero_bids(
     }
 }
 
-/// The index in vol (0.20, not 20) of two annual variances and their terms, interpolated linearly in
-/// total variance to `target` minutes. The paper allows it to extrapolate, and so does this.
+/// The index in vol (0.20, not 20) of two annual variances and their terms, interpolated linearly
+/// in total variance to `target` minutes. The paper allows it to extrapolate, and so does this.
 pub fn index_of(near: (f64, f64), next: (f64, f64), target: f64) -> Result<f64, NoIndex> {
     let ((near_variance, near_minutes), (next_variance, next_minutes)) = (near, next);
     let span = next_minutes - near_minutes;

@@ -1,11 +1,10 @@
 //! Judges fair values on a recorded day: leave-one-out, and one minute ahead beside a baseline.
 //!
-//! `cargo run --release -p valuation --example judge -- DIR YYYY-MM-DD RATE`
-//! prints the tables of
+//! `cargo run --release -p valuation --example judge -- DIR YYYY-MM-DD RATE` prints the tables of
 //! docs/pricing-surface.md. Judged are option quotes that changed in the minute. Leave-one-out: the
-//! value by all other quotes of the minute. One minute ahead: everything from the minute before, only
-//! the underlying's price is new, for ours and for the baseline (the contract's own last vol). The
-//! errors are |value - mid| in half spreads; means are of errors capped at ten.
+//! value by all other quotes of the minute. One minute ahead: everything from the minute before,
+//! only the underlying's price is new, for ours and for the baseline (the contract's own last vol).
+//! The errors are |value - mid| in half spreads; means are of errors capped at ten.
 
 use market::instrument::ConId;
 use market::lean::{BadRows, Day, RecordedDay};
@@ -307,8 +306,8 @@ fn print(day: &RecordedDay, verdict: &Verdict) {
         println!("{}", tally.row(name));
     }
     println!(
-        "\n| expiry (in-sample medians) | vol at the money % | surface residual % | inside % | raw SVI \
-         residual % | SVI minutes with butterflies |\n|---|---|---|---|---|---|"
+        "\n| expiry (in-sample medians) | vol at the money % | surface residual % | inside % | \
+         raw SVI residual % | SVI minutes with butterflies |\n|---|---|---|---|---|---|"
     );
     for (expiry, own) in &verdict.in_sample {
         println!(

@@ -2,9 +2,9 @@
 //!
 //! Exists as one machine for the pricing actor, the command line and the judge over recorded days,
 //! so that all three speak of the same numbers. It keeps what is slow between moments: the carry of
-//! each expiry, the last surface as a warm start, the memory of each contract. A moment in which the
-//! surface fails leaves the last one untouched. Quality gates stand before it; publishing, and how
-//! often to fit, is left to its owner.
+//! each expiry, the last surface as a warm start, the memory of each contract. A moment in which
+//! the surface fails leaves the last one untouched. Quality gates stand before it; publishing, and
+//! how often to fit, is left to its owner.
 //!
 //! American options: what early exercise adds (`fit/exercise.rs`) is taken off the quotes before
 //! vols are implied and added back to fair values.

@@ -3,9 +3,9 @@
 //! The last vol of a contract is a strong guess: a maker's skew outlasts the minute. What it misses
 //! is learned from the quotes themselves, by regression (ridge, fading past) of the next change on
 //! three things known before it: how far the last quote surprised the contract's fast memory of its
-//! deviation from the others, how far it is off its slow one, and how the smile says that vol at this
-//! strike moves with the forward (Bergomi 2016, chapter 2, on how sticky skews are). With nothing
-//! learned the last vol stands.
+//! deviation from the others, how far it is off its slow one, and how the smile says that vol at
+//! this strike moves with the forward (Bergomi 2016, chapter 2, on how sticky skews are). With
+//! nothing learned the last vol stands.
 //!
 //! It is not for the collar: a quote that is wrong for long would come to vouch for itself.
 
@@ -85,8 +85,8 @@ pub struct Persistence {
 }
 
 impl Persistence {
-    /// The vol to expect of the next quote when the smile, held in moneyness, would move vol at this
-    /// strike by `sticky` (zero if the forward rests). `None` before the first quote.
+    /// The vol to expect of the next quote when the smile, held in moneyness, would move vol at
+    /// this strike by `sticky` (zero if the forward rests). `None` before the first quote.
     #[must_use]
     pub fn foretold(&self, reversion: &Reversion, sticky: f64) -> Option<f64> {
         if !self.seen {
@@ -100,8 +100,8 @@ impl Persistence {
     }
 
     /// Takes a mid's vol, the model's vol without it, the mid's own error, and what a smile held in
-    /// moneyness would have moved since the last one. `fresh` says that the quote is a new one: only
-    /// then is something learned. What is not finite is ignored.
+    /// moneyness would have moved since the last one. `fresh` says that the quote is a new one:
+    /// only then is something learned. What is not finite is ignored.
     pub fn observe(&mut self, seen: Seen, reversion: &mut Reversion) {
         let Seen { vol, model, noise, sticky, fresh } = seen;
         let finite = [vol, model, noise, sticky].iter().all(|own| own.is_finite());

@@ -1,4 +1,5 @@
-//! Parity of American pairs: the exercise premium is taken out of both sides, by turns with the fit.
+//! Parity of American pairs: the exercise premium is taken out of both sides, by turns with the
+//! fit.
 //!
 //! The premium depends on vol and forward, which depend on it: each turn implies a European vol at
 //! every strike from its out-of-the-money side, asks for both premiums at that vol, takes them off
@@ -7,8 +8,9 @@
 //! premium is the caller's choice; a premium of zero gives European parity.
 //!
 //! Quotes with a premium do not name a rate: far in the money both kinds are worth exercise now, at
-//! any rate, and a rate of zero explains itself. So the discount is held at the guess while premiums
-//! are taken out, and fitted only where they turn out smaller than the pairs' half spreads.
+//! any rate, and a rate of zero explains itself. So the discount is held at the guess while
+//! premiums are taken out, and fitted only where they turn out smaller than the pairs' half
+//! spreads.
 //!
 //! Before any fit the pairs must obey what holds for American options without a model
 //! ([`american_parity_bounds`]; Merton 1973, for dividends and futures Hull's "Options, Futures and

@@ -1,7 +1,8 @@
 //! What each strike's pair is off the fitted line, and whether its quotes allow that.
 //!
-//! Exists to explain: a residual inside the pair's own spreads is noise, one outside is a bad quote,
-//! a stale side or a premium for early exercise. Deciding which is left to the reader of the report.
+//! Exists to explain: a residual inside the pair's own spreads is noise, one outside is a bad
+//! quote, a stale side or a premium for early exercise. Deciding which is left to the reader of the
+//! report.
 
 use super::{NoFit, ParityFit, ParityInputs};
 use serde::{Deserialize, Serialize};

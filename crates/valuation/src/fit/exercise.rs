@@ -1,8 +1,8 @@
 //! What early exercise adds to an option of an expiry: American less European, by the pricing room.
 //!
 //! Stocks pay cash dividends in the spot model; what the forward is off spot, rate and dividends is
-//! borrow, taken as a yield. An option on a future has its rate as yield. What can't be priced has no
-//! premium: the quote is then taken as European, and its error is in the residuals.
+//! borrow, taken as a yield. An option on a future has its rate as yield. What can't be priced has
+//! no premium: the quote is then taken as European, and its error is in the residuals.
 
 use pricing::american;
 use pricing::black::{OptionKind, SpotContract};
@@ -33,8 +33,8 @@ pub struct ExerciseTerms<'a> {
     pub vol: f64,
 }
 
-/// How far vol, forward and time may have moved before a premium is computed anew: it moves by a few
-/// per cent of itself then.
+/// How far vol, forward and time may have moved before a premium is computed anew: it moves by a
+/// few per cent of itself then.
 const VOL_STEP: f64 = 0.005;
 const FORWARD_STEP: f64 = 0.0005;
 const YEARS_STEP: f64 = 0.5 / 365.0;

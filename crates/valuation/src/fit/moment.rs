@@ -1,7 +1,7 @@
 //! What is quoted at one moment, as numbers: one list of lines per expiry.
 //!
-//! Exists so that the fit knows no instruments and its callers no arithmetic: catalog and quotes in,
-//! numbers out. Only two-sided quotes that the gates let pass become lines.
+//! Exists so that the fit knows no instruments and its callers no arithmetic: catalog and quotes
+//! in, numbers out. Only two-sided quotes that the gates let pass become lines.
 
 use market::corporate_action::DividendSchedule;
 use market::instrument::{Catalog, ConId, ExerciseStyle, InstrumentKind, OptionTerms, Right};
@@ -78,7 +78,8 @@ pub struct Terms<'a> {
     pub today: Date,
 }
 
-/// The expiries at `now`, by rising years, from the last quotes by contract, while the options trade.
+/// The expiries at `now`, by rising years, from the last quotes by contract, while the options
+/// trade.
 #[must_use]
 pub fn expiries_of(
     terms_of_product: &Terms<'_>,
