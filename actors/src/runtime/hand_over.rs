@@ -4,7 +4,8 @@
 //! incarnation or installs the next holds the park's lock, and so does a sender that found nobody:
 //! it then looks again, so a message is never parked behind the back of an incarnation that has
 //! emptied the park. This is what must be right in every interleaving, so it stands apart from
-//! ractor: what a mailbox is, is left to [`Mailbox`]; addresses for everyone to [`super::role_ref`].
+//! ractor: what a mailbox is, is left to [`Mailbox`]; addresses for everyone are in
+//! [`super::role_ref`].
 
 use super::sync::{AtomicUsize, Latest, Mutex, MutexGuard, Ordering};
 use std::collections::VecDeque;
