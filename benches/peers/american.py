@@ -1,8 +1,9 @@
-"""QuantLib's American engines beside `cargo bench -p pricing --bench american` of the same minutes.
+"""QuantLib's American engines beside `cargo bench -p pricing --bench american` of the same
+minutes.
 
-Needs: pip install QuantLib==1.44. The options are the 200 of crates/pricing/benches/american.rs, one
-NPV after a change of spot each; microseconds per option, the best of five rounds. Python's own share
-(about a third of a microsecond) is inside.
+Needs: pip install QuantLib==1.44. The options are the 200 of
+crates/pricing/benches/american.rs, one NPV after a change of spot each; microseconds per
+option, the best of five rounds. Python's own share (about a third of a microsecond) is inside.
 """
 
 import math

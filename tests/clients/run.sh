@@ -49,7 +49,9 @@ with_client() {
         kill -0 "$gateway" 2>/dev/null || { cat "$books/log" >&2; exit 1; }
         sleep 0.1
     done
-    port=$(python3 -c "import json, sys; print(json.load(open(sys.argv[1]))['listening'].split(':')[1])" "$books/started")
+    port=$(python3 -c \
+        "import json, sys; print(json.load(open(sys.argv[1]))['listening'].split(':')[1])" \
+        "$books/started")
     if ! "$folder/$python/bin/python" "$@" --port "$port"; then
         echo "$name FAILED; the gateway's log is $books/log" >&2
         tail -5 "$books/log" >&2

@@ -26,9 +26,14 @@ def powers(low, high, count, sign=1):
 
 ARGUMENTS = {
     "exp": [0.0, 709.78, -708.4, -740.0, -745.13]
-    + uniform(-745, 709, 60) + uniform(-2, 2, 40) + powers(-18, -1, 15) + powers(-18, -1, 15, -1),
+    + uniform(-745, 709, 60)
+    + uniform(-2, 2, 40)
+    + powers(-18, -1, 15)
+    + powers(-18, -1, 15, -1),
     "ln": [1.0, 5e-324, 2.2e-308, 1.7e308, 0.9999999999999999, 1.0000000000000002]
-    + powers(-308, 308, 40) + uniform(0.4, 2.6, 50) + [1 + d for d in uniform(-1e-3, 1e-3, 30)],
+    + powers(-308, 308, 40)
+    + uniform(0.4, 2.6, 50)
+    + [1 + d for d in uniform(-1e-3, 1e-3, 30)],
     "normal_cdf": [0.0] + uniform(-38.4, 8, 60) + uniform(-4, 4, 50) + powers(-12, -1, 10, -1),
     "normal_density": [0.0] + uniform(-38.4, 38.4, 40) + uniform(-4, 4, 30),
     "erfc": [0.0] + uniform(-6, 27.2, 60) + uniform(-3, 3, 40) + powers(-12, -1, 10),

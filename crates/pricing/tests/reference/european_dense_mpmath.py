@@ -16,7 +16,9 @@ def row():
         years = 10 ** random.uniform(-3.5, 1.5)
         vol = 10 ** random.uniform(-2, 0.6)
         total = vol * years**0.5
-        depth = random.choice([random.uniform(0, 1.5), random.uniform(0, 6), random.uniform(0, 36)])
+        depth = random.choice(
+            [random.uniform(0, 1.5), random.uniform(0, 6), random.uniform(0, 36)]
+        )
         strike = 100 * float(mp.exp(random.choice([-1, 1]) * depth * total))
         if 1e-4 < strike < 1e6:
             break
@@ -29,7 +31,9 @@ def row():
     price = sign * (f * cdf(sign * d1) - k * cdf(sign * (d1 - s)))
     values = [price, sign * cdf(sign * d1), density / (f * s), f * density * mp.sqrt(t)]
     kind = "call" if sign == 1 else "put"
-    return ",".join([kind, repr(strike), repr(years), repr(vol)] + [mp.nstr(x, 20) for x in values])
+    return ",".join(
+        [kind, repr(strike), repr(years), repr(vol)] + [mp.nstr(x, 20) for x in values]
+    )
 
 
 with open("european_dense_mpmath.csv", "w", encoding="utf-8") as out:
