@@ -137,10 +137,15 @@ impl Exchange {
                 && (is_child || order.client_order_id == parent)
                 && order.instructions.held
         };
-        let held: Vec<OpenOrder> = self.books.open.values().filter(of_family).cloned().collect();
-        for mut order in held {
-            order.instructions.held = false;
-            self.release(order, at);
+        let held = self.books.open.values().filter(of_family).map(|order| order.perm_id);
+        let held: Vec<i64> = held.collect();
+        for perm_id in held {
+            // A member that filled at its release may have ended or released this one.
+            let order = self.books.open.get(&perm_id).filter(|order| order.instructions.held);
+            if let Some(mut order) = order.cloned() {
+                order.instructions.held = false;
+                self.release(order, at);
+            }
         }
     }
 

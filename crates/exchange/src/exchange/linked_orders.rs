@@ -373,6 +373,23 @@ fn run(actions: Vec<Action>) -> Exchange {
     exchange
 }
 
+/// A parent that filled at its release ended the child that was to be released next.
+#[test]
+fn a_member_that_ends_while_its_family_is_released_is_left_alone() {
+    let submit = |kind, link, cents, held| Action::Submit {
+        client: 2,
+        side: Side::Buy,
+        quantity: 1,
+        cents,
+        kind,
+        link,
+        held,
+    };
+    let family = [submit(1, 2, 0, true), submit(0, 0, 0, true), submit(0, 1, 1, false)];
+    let exchange = run(family.into());
+    assert!(exchange.open_orders().all(|order| !order.instructions.held));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
