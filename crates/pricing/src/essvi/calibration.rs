@@ -24,8 +24,8 @@ const VARIANCE_MOST: f64 = 1e3;
 /// The search: damping, and the relative fall of the cost that ends it.
 const DAMPING_FIRST: f64 = 1e-3;
 const DAMPING_LEAST: f64 = 1e-9;
-const DAMPING_MOST: f64 = 1e9;
-const SETTLED: f64 = 1e-7;
+const DAMPING_MOST: f64 = 1e6;
+const SETTLED: f64 = 1e-5;
 /// Rounds of re-estimating the robust scale, and its change that asks for another one.
 const ROUNDS: usize = 4;
 const SCALE_SETTLED: f64 = 0.02;
@@ -127,9 +127,8 @@ struct Block {
 #[derive(Debug, Clone)]
 pub struct Calibrator {
     settings: CalibrationSettings,
-    /// The last fit: key, years, slice.
+    /// The last fits of expiries alone: key, years, slice.
     last: Vec<(i64, f64, Slice)>,
-    last_constrained: bool,
     log_moneyness: Vec<f64>,
     variance: Vec<f64>,
     /// One over the error of the variance; zero in padding.
@@ -150,7 +149,6 @@ impl Calibrator {
         Self {
             settings,
             last: Vec::new(),
-            last_constrained: false,
             log_moneyness: Vec::new(),
             variance: Vec::new(),
             precision: Vec::new(),
@@ -174,7 +172,6 @@ impl Calibrator {
         let slices = surface.years().iter().zip(surface.slices());
         self.last =
             keys.iter().zip(slices).map(|(&key, (&years, &own))| (key, years, own)).collect();
-        self.last_constrained = true;
     }
 
     /// Fits all expiries, which come by rising years. What comes back has passed its tests.
@@ -184,33 +181,27 @@ impl Calibrator {
             return Err(NoSurface::Empty);
         }
         let all = 0..self.blocks.len();
-        let known: Vec<Option<Slice>> = self.blocks.iter().map(|own| self.known(own)).collect();
-        let warm = known.iter().all(Option::is_some);
         let mut steps = 0;
-        let mut constrained = true;
-        if warm && self.last_constrained && all.len() > 1 {
-            let start: Vec<Slice> = known.into_iter().flatten().collect();
-            self.map.start_at(&start);
-        } else {
-            let mut alone = Vec::with_capacity(all.len());
-            for (index, known) in known.into_iter().enumerate() {
-                let start = known.unwrap_or_else(|| self.guess(index));
-                self.map.start_at(&[start]);
-                steps += self.search(index..index + 1, ROUNDS);
-                alone.push(self.map.slices[0]);
-            }
-            constrained = !self.map.start_at(&alone);
+        let mut alone = Vec::with_capacity(all.len());
+        for index in all.clone() {
+            let known = self.known(&self.blocks[index]);
+            let start = known.unwrap_or_else(|| self.guess(index));
+            self.map.start_at(&[start]);
+            steps += self.search(index..index + 1, ROUNDS);
+            alone.push(self.map.slices[0]);
         }
+        // Where conditions bind, the projection of the free fits is a better start than the last
+        // surface: that one lies on edges and kinks, along which steps are short.
+        let mut constrained = !self.map.start_at(&alone);
         if constrained {
             steps += self.search(all, ROUNDS);
             constrained = self.map.at_an_edge();
         }
         let fitted = self.finish(steps, constrained)?;
         self.last.clear();
-        for (block, slice) in self.blocks.iter().zip(fitted.surface.slices()) {
-            self.last.push((block.key, block.years, *slice));
+        for (block, slice) in self.blocks.iter().zip(alone) {
+            self.last.push((block.key, block.years, slice));
         }
-        self.last_constrained = constrained;
         Ok(fitted)
     }
 
