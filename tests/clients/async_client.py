@@ -9,7 +9,7 @@ from ib_async import (IB, Bag, ComboLeg, ExecutionFilter, LimitOrder, MarketOrde
                       StopOrder)
 
 
-async def until(condition, seconds=15):
+async def until(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -169,7 +169,7 @@ class Scenario:
             self.stock, "", "1 D", "1 hour", "TRADES", False, 1)
         assert len(bars) >= 23 and all(one.low <= one.open <= one.high for one in bars)
         live = await self.ib.reqHistoricalDataAsync(
-            self.low, "", "3600 S", "5 mins", "MIDPOINT", False, 2, keepUpToDate=True)
+            self.stock, "", "3600 S", "5 mins", "MIDPOINT", False, 2, keepUpToDate=True)
         changed = []
         live.updateEvent += lambda *_: changed.append(1)
         await until(lambda: changed)

@@ -21,7 +21,7 @@ from ibapi.execution import ExecutionFilter
 from ibapi.order import Order
 from ibapi.wrapper import EWrapper
 
-WAIT_SECONDS = 15
+WAIT_SECONDS = 60
 
 
 class DecoderErrors(logging.Handler):
@@ -400,7 +400,7 @@ class Scenario:
         bars = [a[1] for a in app.all_of("historicalData", mark) if a[0] == req]
         assert len(bars) >= 23 and all(one.low <= one.open <= one.high for one in bars)
         req, mark = self.next_request(), app.mark()
-        app.reqHistoricalData(req, self.low, "", "3600 S", "5 mins", "BID", 0, 2, True, [])
+        app.reqHistoricalData(req, self.stock, "", "3600 S", "5 mins", "BID", 0, 2, True, [])
         app.wait(called("historicalDataEnd", req), mark)
         app.wait(called("historicalDataUpdate", req), mark)
         app.cancelHistoricalData(req)
@@ -486,7 +486,11 @@ def main():
         ibapi.client.MAX_CLIENT_VER = 178
         checked = check_consumption(leftovers)
     scenario = Scenario(arguments.port, arguments.client_id)
-    scenario.run()
+    try:
+        scenario.run()
+    finally:
+        # The client's reader thread outlives a step that failed, and the process with it.
+        scenario.app.disconnect()
     print(f"  server version {scenario.version}, {len(scenario.app.events)} callbacks"
           + (f", {len(checked)} kinds of text messages consumed exactly" if checked else ""))
     problems = leftovers + errors.lines

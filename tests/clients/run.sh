@@ -52,7 +52,7 @@ with_client() {
     port=$(python3 -c \
         "import json, sys; print(json.load(open(sys.argv[1]))['listening'].split(':')[1])" \
         "$books/started")
-    if ! "$folder/$python/bin/python" "$@" --port "$port"; then
+    if ! timeout 300 "$folder/$python/bin/python" "$@" --port "$port"; then
         echo "$name FAILED; the gateway's log is $books/log" >&2
         tail -5 "$books/log" >&2
         exit 1
