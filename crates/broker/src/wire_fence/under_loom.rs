@@ -93,7 +93,7 @@ fn whoever_clears_by_epoch_and_then_latch_never_writes_during_a_halt() {
         second.join().expect("a halt does not panic");
         assert_eq!(fence.halt_epoch(), HaltEpoch(5));
         assert_eq!(wire.at_rest(), acknowledged, "a write during the halt");
-        fence.resume();
+        assert!(fence.resume(HaltEpoch(5)), "nobody halted since");
         desk.join().expect("no write panics");
     });
 }
