@@ -151,8 +151,7 @@ fn comes_back(installation: &Installation, node: &mut Node, role: &str) {
     });
     println!("{role}: killed to all ready {:?}", killed.elapsed());
     trades_on(node);
-    let status = node.client().get("/status").expect("a status");
-    assert_eq!(status["violations"], 0, "after a kill of {role}: {status}");
+    node.without_violations();
     let shown = node.client().text("/metrics").expect("metrics");
     let line = format!("optionsib_actor_generation{{role=\"{role}\"}}");
     assert!(shown.contains(&line), "{line}");
@@ -210,9 +209,8 @@ fn a_strategy_killed_four_times_is_quarantined_for_good_and_the_others_go_on() {
     };
     node.until("a quarantine", quarantined);
     trades_on(&mut node);
-    let status = node.client().get("/status").expect("a status");
+    let status = node.without_violations();
     assert_eq!(status["trading_state"], "active", "one strategy's failures are its own: {status}");
-    assert_eq!(status["violations"], 0);
     node.kill();
     // The latch is in the journal: a new process has it too.
     let latched = installation.journal(1).into_iter().any(|line| {
@@ -272,8 +270,8 @@ fn stays_halted(installation: &Installation, node: &mut Node) {
     let later = installation.journal(from + 1);
     let sent = later.iter().find(|line| line["kind"] == "IntentApproved" || line["kind"] == "Sent");
     assert!(sent.is_none(), "sent in a halt: {sent:?}");
-    let status = node.client().get("/status").expect("a status");
-    assert_eq!((&status["trading_state"], &status["violations"]), (&json!("halted"), &json!(0)));
+    let status = node.without_violations();
+    assert_eq!(status["trading_state"], "halted", "{status}");
 }
 
 /// Fewer than its supervisor forgives in ten minutes.
@@ -356,7 +354,7 @@ fn a_delayed_role_is_listed_cleared_and_nothing_breaks() {
     let unknown = installation.cli(&["chaos", "kill", "desc"]);
     assert_eq!(unknown.status.code(), Some(2), "{}", said(&unknown));
     trades_on(&mut node);
-    assert_eq!(node.client().get("/status").expect("a status")["violations"], 0);
+    node.without_violations();
 }
 
 #[test]
@@ -380,8 +378,8 @@ fn every_kind_of_fault_strikes_and_the_node_trades_on() {
         trades_on(&mut node);
     }
     installation.json(&["chaos", "clear"]);
-    let status = node.until_ready();
-    assert_eq!(status["violations"], 0);
+    node.until_ready();
+    node.without_violations();
     assert_eq!(node.terminate().code(), Some(0), "{}", node.log());
 }
 
