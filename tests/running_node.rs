@@ -69,6 +69,7 @@ fn the_shipped_configuration_trades_by_itself_and_shows_itself() {
         ],
     );
     assert_eq!((&status["violations"], &status["trading_state"]), (&json!(0), &json!("active")));
+    agrees_with_its_broker(&installation);
     let tree = installation.json(&["tree"]);
     for found in tree.as_array().expect("an array") {
         has(
@@ -253,6 +254,19 @@ fn a_root_beyond_its_intensity_ends_halted_with_70_and_only_resume_lets_it_trade
         assert!(!installation.state().join("HALT").exists());
         assert_eq!(node.terminate().code(), Some(0), "{}", node.log());
     }
+}
+
+/// Asked now, the broker says what the node's own books say.
+#[track_caller]
+fn agrees_with_its_broker(installation: &Installation) {
+    let now = installation.json(&["reconcile"]);
+    assert_eq!((&now["complete"], &now["unresolved"]), (&json!(true), &json!([])), "{now}");
+    assert!(now["positions"].as_array().is_some_and(|held| !held.is_empty()), "{now}");
+    let seq = now["seq"].as_u64().expect("a record");
+    let record = &installation.journal(seq)[0];
+    assert_eq!(record["kind"], "Reconciled", "{record}");
+    let last = installation.json(&["reconcile", "--last"]);
+    assert!(last["seq"].as_u64() >= Some(seq), "{last}");
 }
 
 /// Halted, linked to the venue, and nothing is approved or works while its market goes on.

@@ -241,6 +241,7 @@ fn trade(wiring: &Wiring, parts: &NodeParts) -> SupervisorSpec {
         link: parts.link.clone(),
         fence: parts.fence.clone(),
         view: parts.desk_view.clone(),
+        reconciliation: parts.reconciliation.clone(),
         session: parts.session.clone(),
         reconciler: parts.reconciler.clone(),
         risk: parts.risk.clone(),
