@@ -316,6 +316,7 @@ fn pricing(wiring: &Wiring, parts: &NodeParts) -> SupervisorSpec {
         let pricing = PricingSpec {
             lines: seat.lines.clone(),
             settings: product.settings.clone(),
+            dividends: product.dividends.clone(),
             views: parts.views.clone(),
             listeners: seat.listeners.clone(),
             counts: seat.book.clone(),

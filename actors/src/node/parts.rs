@@ -40,6 +40,7 @@ use desk::record::Record;
 use desk::state::State;
 use desk::view::DeskView;
 use market::calendar::Calendar;
+use market::corporate_action::DividendSchedule;
 use market::instrument::{Catalog, Instrument};
 use market::money::Money;
 use market::quality::{FlawCounts, Gates};
@@ -72,6 +73,8 @@ pub struct Product {
     pub gates: Gates,
     /// The pricing book.
     pub settings: BookSettings,
+    /// The stock's cash dividends, as announced or expected; none for others.
+    pub dividends: DividendSchedule,
 }
 
 /// One strategy.
