@@ -123,8 +123,8 @@ fn closed(
 /// The arithmetic average by its first two moments, as if it were lognormal (Levy 1992; the first
 /// two of the moments of Turnbull and Wakeman 1991).
 ///
-/// Stated: its distance from `conditioned` and the width of that, for this very contract; no formula
-/// in deviation and forward alone held (two fixings, one of them now, break it).
+/// Stated: its distance from `conditioned` and the width of that, for this very contract; no
+/// formula in deviation and forward alone held (two fixings, one of them now, break it).
 pub fn by_moments(underlying: &Underlying, average: &Average) -> Result<Price, ExoticRefusal> {
     let fixings = Fixings::of(underlying, average)?;
     let square = underlying.vol * underlying.vol;

@@ -48,7 +48,8 @@ def fixed_call(s, k, top, r, q, t, v):
         return cdf((m - b) / dev) + exp(2 * m * b / var) * cdf((-b - m) / dev)
 
     ends = [level, level * exp(dev), level * exp(3 * dev), level * exp(6 * dev + abs(m))]
-    return exp(-r * t) * (max(top - k, 0) + quad(beyond, ends + [level * exp(12 * dev + 2 * abs(m))]))
+    ends.append(level * exp(12 * dev + 2 * abs(m)))
+    return exp(-r * t) * (max(top - k, 0) + quad(beyond, ends))
 
 
 def spread_call(s1, s2, k, r, t, v1, v2, rho):
