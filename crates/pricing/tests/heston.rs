@@ -5,7 +5,8 @@ use pricing::black::OptionKind::{Call, Put};
 use pricing::heston::{Heston, HestonRefusal, chain, contour};
 use proptest::prelude::*;
 
-/// The published digits are off from the ninth and the eleventh on; two independent integrals agree with ours.
+/// The published digits are off from the ninth and the eleventh on; two independent integrals agree
+/// with ours.
 const MISPRINTS: [&str; 2] = ["5.785155450", "22.318945791474590"];
 
 #[test]

@@ -3,7 +3,8 @@
 //! Exists because paths drawn evenly need far fewer of them. A point is a pure function of
 //! (seed, dimension, index), so neither batches nor lanes nor the number of paths can change it.
 //! Scrambling permutes each digit by all digits above it (Laine, Karras 2011 with the constants of
-//! Vegdahl 2021, as Burley, JCGT 9, 2020 does it), which keeps every net property and makes independent
+//! Vegdahl 2021, as Burley, JCGT 9, 2020 does it), which keeps every net property and makes
+//! independent
 //! seeds independent estimates. Turning points into paths is left to `paths`.
 
 use super::directions::DIRECTIONS;
