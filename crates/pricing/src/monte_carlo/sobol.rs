@@ -4,8 +4,7 @@
 //! (seed, dimension, index), so neither batches nor lanes nor the number of paths can change it.
 //! Scrambling permutes each digit by all digits above it (Laine, Karras 2011 with the constants of
 //! Vegdahl 2021, as Burley, JCGT 9, 2020 does it), which keeps every net property and makes
-//! independent
-//! seeds independent estimates. Turning points into paths is left to `paths`.
+//! independent seeds independent estimates. Turning points into paths is left to `paths`.
 
 use super::directions::DIRECTIONS;
 
