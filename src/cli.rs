@@ -71,6 +71,10 @@ pub enum Command {
     Positions(ClientArgs),
     /// Show the orders of the running node
     Orders(ClientArgs),
+    /// Compare positions, cash and orders with the broker's now, and show what it said
+    ///
+    /// Exit code 70 if the broker did not answer everything or a difference has no explanation.
+    Reconcile(ReconcileArgs),
     /// Stop all new orders now and cancel the working ones; holds until `resume`
     ///
     /// Never asks. Tries the node's API, then its Unix socket, then writes the file `HALT` into the
@@ -247,6 +251,17 @@ pub struct GatewayArgs {
 pub enum GatewayMarket {
     /// The seeded one: SIM, SIMX and their options.
     Builtin,
+}
+
+/// Flags of `reconcile`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct ReconcileArgs {
+    /// Show the last one instead; the node does it by itself all day
+    #[arg(long)]
+    pub last: bool,
+    /// The node.
+    #[command(flatten)]
+    pub client: ClientArgs,
 }
 
 /// Flags of `halt`.

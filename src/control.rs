@@ -5,6 +5,7 @@
 
 use actors::runtime::board::RowView;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -145,6 +146,51 @@ pub struct OrderView {
     pub limit: Decimal,
     /// Its state, such as `working` or `unknown`.
     pub state: String,
+}
+
+/// A reconciliation with the broker: what it said, and what of that no event explains.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReconciliationView {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Its record in the journal.
+    pub seq: u64,
+    /// When it ended, market time, RFC 3339.
+    pub ended: String,
+    /// The connection through which the broker was asked.
+    pub link_generation: u32,
+    /// How often everything was asked.
+    pub rounds: u32,
+    /// Every question was answered, twice the same, with nothing happening between.
+    pub complete: bool,
+    /// The broker's positions.
+    pub positions: Vec<BrokerPosition>,
+    /// The broker's cash per currency.
+    pub cash: BTreeMap<String, Decimal>,
+    /// The broker's working orders.
+    pub open_orders: Vec<BrokerOrder>,
+    /// Differences that no event explains, one sentence each.
+    pub unresolved: Vec<String>,
+}
+
+/// A position by the broker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrokerPosition {
+    /// The broker's number of the instrument.
+    pub con_id: i64,
+    /// The instrument in words.
+    pub contract: String,
+    /// Signed units.
+    pub quantity: i64,
+}
+
+/// A working order by the broker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrokerOrder {
+    /// Its reference; empty for an order that no intent of a node made.
+    pub reference: String,
+    /// The broker's number.
+    pub perm_id: i64,
 }
 
 /// A limit with what is used of it.
@@ -319,6 +365,12 @@ pub trait ControlPlane: Send + Sync + 'static {
 
     /// Armed faults.
     fn faults(&self) -> Vec<FaultView>;
+
+    /// The last reconciliation of this process, if there was one.
+    fn reconciliation(&self) -> Option<ReconciliationView>;
+
+    /// Reconciles now; answers when the report is durable.
+    fn reconcile(&self) -> Pending<'_, ReconciliationView>;
 
     /// Snapshots that are kept, oldest first.
     fn snapshots(&self) -> Pending<'_, Vec<SnapshotView>>;

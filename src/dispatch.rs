@@ -3,10 +3,13 @@
 
 use crate::api::{Cleared, KillRequest, Killed, ResumeRequest};
 use crate::cli::{
-    ChaosCommand, Cli, ClientArgs, Command, JournalCommand, OnceArgs, Output, SnapshotCommand,
+    ChaosCommand, Cli, ClientArgs, Command, JournalCommand, OnceArgs, Output, ReconcileArgs,
+    SnapshotCommand,
 };
 use crate::client::Client;
-use crate::control::{FaultKind, FaultRequest, FaultView, Resumed, SnapshotView};
+use crate::control::{
+    FaultKind, FaultRequest, FaultView, ReconciliationView, Resumed, SnapshotView,
+};
 use crate::failure::Failure;
 use crate::gateway;
 use crate::halting::{self, Way};
@@ -70,6 +73,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
         Command::Orders(client) => {
             view(client, output, "/orders", |rows: &Vec<_>, paint| terminal::orders(rows, paint))
         }
+        Command::Reconcile(args) => reconcile(args, output),
         Command::Halt(args) => {
             let report = halting::halt(args)?;
             if output.json {
@@ -117,6 +121,31 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
         Command::Surface(args) => surface::surface(args, output),
         Command::Price(table) => option_tables::price(&table.csv),
         Command::Iv(table) => option_tables::implied_vol(&table.csv),
+    }
+}
+
+fn reconcile(args: &ReconcileArgs, output: Output) -> Result<(), Failure> {
+    let client = Client::new(&args.client);
+    let found: ReconciliationView = if args.last {
+        let last: Option<_> = client.get("/reconciliation")?;
+        last.ok_or_else(|| {
+            Failure::internal("the node has not reconciled since it started")
+                .next("`optionsib status` shows its link to the broker")
+        })?
+    } else {
+        client.post("/reconciliation", &())?
+    };
+    if output.json {
+        terminal::print_json(&found)?;
+    } else {
+        terminal::print(&terminal::reconciliation(&found, Paint::for_stdout()))?;
+    }
+    match (found.complete, found.unresolved.len()) {
+        (true, 0) => Ok(()),
+        (false, _) => Err(Failure::internal("the broker did not answer everything")
+            .next("it is asked again by itself; `optionsib status` shows the link")),
+        (true, count) => Err(Failure::internal(format!("{count} differences without a reason"))
+            .next("what they touch may only be reduced until a reconciliation agrees")),
     }
 }
 

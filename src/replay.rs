@@ -145,6 +145,7 @@ fn spec(
         calendar: Arc::new(calendar),
         gates: Gates::default(),
         settings: configuration.pricing.clone(),
+        dividends: day.dividends.clone(),
     };
     let dividends = dividends(&day);
     let market = RecordedMarket::new(instruments, day.steps, args.loops, LOOP_SHIFT)

@@ -69,6 +69,7 @@ fn the_shipped_configuration_trades_by_itself_and_shows_itself() {
         ],
     );
     assert_eq!((&status["violations"], &status["trading_state"]), (&json!(0), &json!("active")));
+    agrees_with_its_broker(&installation);
     let tree = installation.json(&["tree"]);
     for found in tree.as_array().expect("an array") {
         has(
@@ -151,8 +152,7 @@ fn comes_back(installation: &Installation, node: &mut Node, role: &str) {
     });
     println!("{role}: killed to all ready {:?}", killed.elapsed());
     trades_on(node);
-    let status = node.client().get("/status").expect("a status");
-    assert_eq!(status["violations"], 0, "after a kill of {role}: {status}");
+    node.without_violations();
     let shown = node.client().text("/metrics").expect("metrics");
     let line = format!("optionsib_actor_generation{{role=\"{role}\"}}");
     assert!(shown.contains(&line), "{line}");
@@ -210,9 +210,8 @@ fn a_strategy_killed_four_times_is_quarantined_for_good_and_the_others_go_on() {
     };
     node.until("a quarantine", quarantined);
     trades_on(&mut node);
-    let status = node.client().get("/status").expect("a status");
+    let status = node.without_violations();
     assert_eq!(status["trading_state"], "active", "one strategy's failures are its own: {status}");
-    assert_eq!(status["violations"], 0);
     node.kill();
     // The latch is in the journal: a new process has it too.
     let latched = installation.journal(1).into_iter().any(|line| {
@@ -257,6 +256,19 @@ fn a_root_beyond_its_intensity_ends_halted_with_70_and_only_resume_lets_it_trade
     }
 }
 
+/// Asked now, the broker says what the node's own books say.
+#[track_caller]
+fn agrees_with_its_broker(installation: &Installation) {
+    let now = installation.json(&["reconcile"]);
+    assert_eq!((&now["complete"], &now["unresolved"]), (&json!(true), &json!([])), "{now}");
+    assert!(now["positions"].as_array().is_some_and(|held| !held.is_empty()), "{now}");
+    let seq = now["seq"].as_u64().expect("a record");
+    let record = &installation.journal(seq)[0];
+    assert_eq!(record["kind"], "Reconciled", "{record}");
+    let last = installation.json(&["reconcile", "--last"]);
+    assert!(last["seq"].as_u64() >= Some(seq), "{last}");
+}
+
 /// Halted, linked to the venue, and nothing is approved or works while its market goes on.
 #[track_caller]
 fn stays_halted(installation: &Installation, node: &mut Node) {
@@ -272,8 +284,8 @@ fn stays_halted(installation: &Installation, node: &mut Node) {
     let later = installation.journal(from + 1);
     let sent = later.iter().find(|line| line["kind"] == "IntentApproved" || line["kind"] == "Sent");
     assert!(sent.is_none(), "sent in a halt: {sent:?}");
-    let status = node.client().get("/status").expect("a status");
-    assert_eq!((&status["trading_state"], &status["violations"]), (&json!("halted"), &json!(0)));
+    let status = node.without_violations();
+    assert_eq!(status["trading_state"], "halted", "{status}");
 }
 
 /// Fewer than its supervisor forgives in ten minutes.
@@ -356,7 +368,7 @@ fn a_delayed_role_is_listed_cleared_and_nothing_breaks() {
     let unknown = installation.cli(&["chaos", "kill", "desc"]);
     assert_eq!(unknown.status.code(), Some(2), "{}", said(&unknown));
     trades_on(&mut node);
-    assert_eq!(node.client().get("/status").expect("a status")["violations"], 0);
+    node.without_violations();
 }
 
 #[test]
@@ -380,8 +392,8 @@ fn every_kind_of_fault_strikes_and_the_node_trades_on() {
         trades_on(&mut node);
     }
     installation.json(&["chaos", "clear"]);
-    let status = node.until_ready();
-    assert_eq!(status["violations"], 0);
+    node.until_ready();
+    node.without_violations();
     assert_eq!(node.terminate().code(), Some(0), "{}", node.log());
 }
 

@@ -10,7 +10,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output};
-use valuation::fit::{ExerciseTerms, premium};
+use valuation::early_exercise::{ExerciseTerms, premium};
 
 const SPOT: f64 = 750.0;
 const RATE: f64 = 0.01;
@@ -62,6 +62,7 @@ fn recording(root: &Path) {
                     dividends: &[],
                     years,
                     forward,
+                    forward_error: 0.0,
                     discount,
                     strike,
                     kind,

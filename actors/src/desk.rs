@@ -12,7 +12,7 @@ use crate::breaker::{self, BreakerMessage};
 use crate::caretaker::CaretakerMessage;
 use crate::journal::{JournalPort, Recovering, writer_tag};
 use crate::order_steps::announce;
-use crate::reconciler::ReconcilerMessage;
+use crate::reconciler::{LastReconciliation, ReconcilerMessage};
 use crate::record_metrics;
 use crate::risk::RiskMessage;
 use crate::runtime::protocol::ProtocolStep;
@@ -23,7 +23,7 @@ use crate::strategy::StrategyMessage;
 use crate::views::Views;
 use ::risk::breaker::BreakerEvent;
 use ::risk::breaker::watch::Watch;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use broker::link::LinkState;
 use broker::wire_fence::WireFence;
 use desk::desk::{
@@ -81,6 +81,8 @@ pub struct DeskSpec {
     pub fence: Arc<WireFence>,
     /// Where the desk's picture is published.
     pub view: Arc<ArcSwap<DeskView>>,
+    /// Where the last reconciliation is published.
+    pub reconciliation: Arc<ArcSwapOption<LastReconciliation>>,
     /// Writes orders.
     pub session: RoleRef<SessionMessage>,
     /// Asks the broker.
@@ -343,9 +345,14 @@ impl DeskRole {
             running.behind_since.get_or_insert(now.process);
         }
         self.last_own = range.last;
-        for record in records.drain(..) {
+        for (seq, record) in (range.first.0..).map(Seq).zip(records.drain(..)) {
             record_metrics::count(&record);
             match &record {
+                Record::Reconciled { report } => {
+                    let (ended, report) = (now.market, report.clone());
+                    let last = LastReconciliation { seq, ended, report };
+                    self.spec.reconciliation.store(Some(Arc::new(last)));
+                }
                 Record::IntentApproved { intent, .. } => {
                     announce(cx, ProtocolStep::Recorded, &intent.key)?;
                 }

@@ -241,6 +241,7 @@ fn trade(wiring: &Wiring, parts: &NodeParts) -> SupervisorSpec {
         link: parts.link.clone(),
         fence: parts.fence.clone(),
         view: parts.desk_view.clone(),
+        reconciliation: parts.reconciliation.clone(),
         session: parts.session.clone(),
         reconciler: parts.reconciler.clone(),
         risk: parts.risk.clone(),
@@ -315,6 +316,7 @@ fn pricing(wiring: &Wiring, parts: &NodeParts) -> SupervisorSpec {
         let pricing = PricingSpec {
             lines: seat.lines.clone(),
             settings: product.settings.clone(),
+            dividends: product.dividends.clone(),
             views: parts.views.clone(),
             listeners: seat.listeners.clone(),
             counts: seat.book.clone(),

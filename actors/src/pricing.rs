@@ -9,6 +9,7 @@ use crate::lines::ProductLines;
 use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
 use crate::runtime::slot::Stamped;
 use crate::views::Views;
+use market::corporate_action::DividendSchedule;
 use market::instrument::{Catalog, Instrument};
 use std::sync::{Arc, Mutex, PoisonError};
 use valuation::book::{BookCounts, BookSettings, LineUpdate, PricingBook};
@@ -23,6 +24,8 @@ pub struct PricingSpec {
     pub lines: Arc<ProductLines>,
     /// The book's settings.
     pub settings: BookSettings,
+    /// The stock's cash dividends.
+    pub dividends: DividendSchedule,
     /// Where views are published.
     pub views: Views,
     /// Woken after each publication, in this order.
@@ -68,7 +71,8 @@ impl PricingRole {
         for instrument in spec.lines.instruments().iter() {
             catalog.insert(Instrument::clone(instrument)).map_err(RoleError::failed)?;
         }
-        let mut book = PricingBook::new(spec.lines.symbol(), &catalog, spec.settings.clone());
+        let mut book = PricingBook::new(spec.lines.symbol(), &catalog, spec.settings.clone())
+            .with_dividends(spec.dividends.clone());
         if let Some(view) = spec.views.latest(spec.lines.symbol()) {
             book.restore_from(&view);
         }

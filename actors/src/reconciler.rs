@@ -11,8 +11,10 @@ use crate::session::{LinkStatus, SessionMessage};
 use arc_swap::ArcSwap;
 use broker::link::LinkState;
 use desk::reconcile::{ReconcileEffect, ReconcileEvent, ReconcilePolicy, Reconciler};
-use market::time::ProcessTime;
+use desk::record::ReconciliationReport;
+use market::time::{ProcessTime, Timestamp};
 use std::sync::Arc;
+use store::Seq;
 use trading::report::Answer;
 
 /// What the reconciler needs.
@@ -28,6 +30,17 @@ pub struct ReconcilerSpec {
     pub link: Arc<ArcSwap<LinkStatus>>,
     /// Tells a person.
     pub alarm: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+/// The last reconciliation that the desk has concluded from, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastReconciliation {
+    /// Its record in the journal.
+    pub seq: Seq,
+    /// When it ended, in market time.
+    pub ended: Timestamp,
+    /// What was found.
+    pub report: ReconciliationReport,
 }
 
 /// What the reconciler is told.

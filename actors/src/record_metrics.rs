@@ -43,6 +43,7 @@ pub fn count(record: &Record) {
                 (false, _) => "incomplete",
             };
             metrics::RECONCILIATIONS.counter(&[outcome]).increment(1);
+            metrics::BREAKS.gauge(&[]).set(report.unresolved.len() as f64);
         }
         _ => {}
     }

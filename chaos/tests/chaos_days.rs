@@ -67,6 +67,7 @@ fn chaos_day(data: &Path, seed: u64) -> DayReport {
         calendar: Arc::new(day.calendar.clone()),
         gates: Gates::default(),
         settings: BookSettings { rate_guess: 0.01, ..BookSettings::default() },
+        dividends: day.dividends.clone(),
     };
     let exchange = ExchangeConfig {
         request_latency: Duration::from_millis(20),

@@ -4,7 +4,9 @@ use super::Shared;
 use crate::control::{
     ControlError, DurableEvent, FaultRequest, HaltAcknowledged, Resumed, SnapshotView,
 };
-use crate::control::{FaultView, LimitView, OrderView, PositionView, StatusView, TreeRow};
+use crate::control::{
+    FaultView, LimitView, OrderView, PositionView, ReconciliationView, StatusView, TreeRow,
+};
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
@@ -102,6 +104,16 @@ pub(super) async fn orders(State(shared): State<Shared>) -> Json<Vec<OrderView>>
 
 pub(super) async fn limits(State(shared): State<Shared>) -> Json<Vec<LimitView>> {
     Json(shared.control.limits())
+}
+
+pub(super) async fn reconciliation(
+    State(shared): State<Shared>,
+) -> Json<Option<ReconciliationView>> {
+    Json(shared.control.reconciliation())
+}
+
+pub(super) async fn reconcile(State(shared): State<Shared>) -> Answered<ReconciliationView> {
+    Ok(Json(shared.control.reconcile().await?))
 }
 
 pub(super) async fn faults(State(shared): State<Shared>) -> Json<Vec<FaultView>> {

@@ -72,6 +72,15 @@ impl ControlPlane for Scripted {
         Vec::new()
     }
 
+    fn reconciliation(&self) -> Option<ReconciliationView> {
+        None
+    }
+
+    fn reconcile(&self) -> Pending<'_, ReconciliationView> {
+        let what = "no reconciliation ended in time, the link is down".into();
+        self.note("reconcile".into(), Err(ControlError::Unavailable { what }))
+    }
+
     fn snapshots(&self) -> Pending<'_, Vec<SnapshotView>> {
         self.note("snapshots".into(), Ok(vec![snapshot()]))
     }
@@ -270,6 +279,10 @@ fn a_refusal_carries_its_reason_and_next_step_to_the_user() {
     assert_eq!(unknown.exit, Exit::Usage);
     assert!(unknown.what.contains("`dsk`") && unknown.next.contains("optionsib tree"));
     assert_eq!(kill("stuck").exit, Exit::Internal);
+    let none = client.post::<ReconciliationView>("/reconciliation", &()).unwrap_err();
+    assert_eq!(none.exit, Exit::Internal);
+    assert!(none.what.contains("the link is down"), "{none}");
+    assert_eq!(client.get::<Option<ReconciliationView>>("/reconciliation").unwrap(), None);
 }
 
 #[test]

@@ -43,6 +43,10 @@ fn each_command_line_means_what_the_manual_says() {
         ("optionsib positions --api 127.0.0.1:7400", Command::Positions(client())),
         ("optionsib orders --state ./state", Command::Orders(client())),
         (
+            "optionsib reconcile --last",
+            Command::Reconcile(ReconcileArgs { last: true, client: client() }),
+        ),
+        (
             "optionsib halt --reason lunch",
             Command::Halt(HaltArgs { reason: "lunch".into(), client: client() }),
         ),

@@ -2,13 +2,14 @@
 
 use crate::configuration::Configuration;
 use crate::control::{
-    ControlError, ControlPlane, DurableEvent, EVENTS_MAX, FaultKind, FaultRequest, FaultView,
-    HaltAcknowledged, LimitView, OrderView, Pending, PositionView, ResultView, Resumed,
-    SCHEMA_VERSION, SnapshotView, StatusView, TreeRow,
+    BrokerOrder, BrokerPosition, ControlError, ControlPlane, DurableEvent, EVENTS_MAX, FaultKind,
+    FaultRequest, FaultView, HaltAcknowledged, LimitView, OrderView, Pending, PositionView,
+    ReconciliationView, ResultView, Resumed, SCHEMA_VERSION, SnapshotView, StatusView, TreeRow,
 };
 use actors::aftermath;
 use actors::kill_switch::KillSwitchMessage;
 use actors::node::{Node, NodeParts};
+use actors::reconciler::{LastReconciliation, ReconcilerMessage};
 use actors::runtime::clock::Clock;
 use actors::runtime::fault::{ArmedRule, CERTAIN_PPM, Fault, FaultBoard, FaultError, Rule};
 use actors::runtime::role::RolePath;
@@ -17,7 +18,7 @@ use actors::snapshots::SnapshotsMessage;
 use broker::link::LinkState;
 use desk::record::Record;
 use market::instrument::{Catalog, ConId, Contract};
-use market::money::{Currency, Money, Price};
+use market::money::{Currency, Money, Price, Quantity};
 use market::quote::Side;
 use market::time::ProcessTime;
 use risk::limits::Limits;
@@ -25,6 +26,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Disk, Seq, read_from};
+use trading::id::PermId;
 use trading::trading_state::TradingState;
 use valuation::view::Markets;
 
@@ -260,6 +262,39 @@ impl ControlPlane for NodeControl {
         armed.iter().map(|rule| self.fault_view(rule)).collect()
     }
 
+    fn reconciliation(&self) -> Option<ReconciliationView> {
+        let last = self.parts().reconciliation.load_full();
+        last.map(|last| reconciliation_view(&self.parts().catalog.load(), &last))
+    }
+
+    fn reconcile(&self) -> Pending<'_, ReconciliationView> {
+        Box::pin(async move {
+            let parts = self.parts();
+            let asked_after = parts.journal.last_assigned();
+            let reason = "asked for by the operator".to_owned();
+            parts.reconciler.send(ReconcilerMessage::Request(reason)).map_err(|error| {
+                ControlError::Unavailable { what: format!("the reconciler: {error}") }
+            })?;
+            let deadline = self.clock.process() + PATIENCE;
+            loop {
+                // Shown only when it is durable.
+                let last = parts
+                    .reconciliation
+                    .load_full()
+                    .filter(|last| last.seq > asked_after && last.seq <= parts.journal.durable());
+                if let Some(last) = last {
+                    return Ok(reconciliation_view(&parts.catalog.load(), &last));
+                }
+                if self.clock.process() >= deadline {
+                    let state = parts.link.load().state.name();
+                    let what = format!("no reconciliation ended in time, the link is {state}");
+                    return Err(ControlError::Unavailable { what });
+                }
+                self.clock.sleep(Duration::from_millis(5)).await;
+            }
+        })
+    }
+
     fn snapshots(&self) -> Pending<'_, Vec<SnapshotView>> {
         Box::pin(async move {
             let listed = self.parts().snapshots.ask(SnapshotsMessage::List, PATIENCE).await;
@@ -363,6 +398,32 @@ impl ControlPlane for NodeControl {
                 ControlError::Failed { what: format!("snapshot {} is not kept", taken.seq) }
             })
         })
+    }
+}
+
+fn reconciliation_view(catalog: &Catalog, last: &LastReconciliation) -> ReconciliationView {
+    let report = &last.report;
+    let position = |&(con_id, quantity): &(ConId, Quantity)| BrokerPosition {
+        con_id: i64::from(con_id.0),
+        contract: name_of(catalog, con_id),
+        quantity: quantity.0,
+    };
+    let order = |(reference, perm_id): &(String, PermId)| BrokerOrder {
+        reference: reference.clone(),
+        perm_id: perm_id.0,
+    };
+    let cash = report.cash.iter().map(|(currency, cash)| (currency.to_string(), cash.to_string()));
+    ReconciliationView {
+        schema_version: SCHEMA_VERSION,
+        seq: last.seq.0,
+        ended: last.ended.to_string(),
+        link_generation: report.link_generation,
+        rounds: report.rounds,
+        complete: report.complete,
+        positions: report.positions.iter().map(position).collect(),
+        cash: cash.collect(),
+        open_orders: report.open_orders.iter().map(order).collect(),
+        unresolved: report.unresolved.clone(),
     }
 }
 

@@ -8,7 +8,7 @@ use actors::book_keeper::BookKeeper;
 use broker::simulated::SimulatedVenue;
 use desk::fold::Books;
 use exchange::book_file::VenueFiles;
-use exchange::builtin::BuiltinMarket;
+use exchange::builtin::{BuiltinMarket, ScheduledDividend};
 use exchange::day::Days;
 use exchange::{AssignmentRule, Exchange, ExchangeConfig, MarketSource};
 use market::instrument::Instrument;
@@ -40,6 +40,8 @@ pub struct StateFolder {
     pub market_clock: Timestamp,
     /// Every instrument that is listed.
     pub instruments: Vec<Instrument>,
+    /// The dividends that are announced, by the stock that pays them.
+    pub dividends: Vec<ScheduledDividend>,
     /// The journal, folded from the newest valid snapshot to its end.
     pub keeper: BookKeeper,
     high_water: Seq,
@@ -80,7 +82,7 @@ impl StateFolder {
         let install = install(path).map_err(|error| unusable("its install id", &error))?;
         ownership::check(path, &disk, install, &configuration.account)?;
         let keeper = BookKeeper::at_rest(Arc::clone(&disk), snapshot);
-        let (venue, market_clock, instruments) = open_venue(path, configuration, seed)?;
+        let (venue, market_clock, instruments, dividends) = open_venue(path, configuration, seed)?;
         Ok(Self {
             path: path.to_owned(),
             disk,
@@ -88,6 +90,7 @@ impl StateFolder {
             venue,
             market_clock,
             instruments,
+            dividends,
             keeper,
             high_water,
             ballast,
@@ -147,7 +150,7 @@ fn wall_nanos() -> i64 {
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
-type OpenVenue = (Arc<SimulatedVenue>, Timestamp, Vec<Instrument>);
+type OpenVenue = (Arc<SimulatedVenue>, Timestamp, Vec<Instrument>, Vec<ScheduledDividend>);
 
 fn open_venue(
     path: &Path,
@@ -187,8 +190,8 @@ fn open_venue(
     } else {
         Exchange::restore(config, found.changes).map_err(|error| unusable(&error))?
     };
-    let instruments = market.instruments();
+    let (instruments, dividends) = (market.instruments(), market.dividends());
     let source = MarketSource::Builtin(Box::new(market));
     let venue = SimulatedVenue::new(exchange, source, Some(files));
-    Ok((Arc::new(venue), clock, instruments))
+    Ok((Arc::new(venue), clock, instruments, dividends))
 }

@@ -15,7 +15,10 @@ use chaos::simulation::seat;
 use desk::desk::DeskConfig;
 use desk::reconcile::ReconcilePolicy;
 use desk::record::Record;
+use exchange::builtin::ScheduledDividend;
 use market::calendar::Calendar;
+use market::corporate_action::DividendSchedule;
+use market::instrument::Instrument;
 use market::quality::Gates;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -50,6 +53,7 @@ pub(super) fn wiring(
         .into_iter()
         .map(|(symbol, instruments)| Product {
             symbol: symbol.to_owned(),
+            dividends: dividends_of(&instruments, &folder.dividends),
             instruments,
             calendar: Arc::new(Calendar::round_the_clock()),
             gates: Gates::default(),
@@ -104,4 +108,11 @@ fn open_snapshots(state: &Path) -> Result<Box<dyn SnapshotStore>, String> {
     state::open_snapshots(state)
         .map(|store| Box::new(store) as Box<dyn SnapshotStore>)
         .map_err(|error| error.to_string())
+}
+
+/// What the stocks among these pay.
+fn dividends_of(instruments: &[Instrument], announced: &[ScheduledDividend]) -> DividendSchedule {
+    let own = |con_id| instruments.iter().any(|one| one.con_id == con_id);
+    let paid = announced.iter().filter(|dividend| own(dividend.con_id));
+    DividendSchedule::new(paid.map(|dividend| (dividend.ex_date, dividend.amount)))
 }

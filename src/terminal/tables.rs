@@ -1,7 +1,10 @@
-//! The tables of `status`, `tree`, `positions`, `orders`, `chaos list` and `snapshot list`.
+//! The tables of `status`, `tree`, `positions`, `orders`, `reconcile`, `chaos list` and `snapshot
+//! list`.
 
 use super::Paint;
-use crate::control::{FaultView, OrderView, PositionView, SnapshotView, StatusView, TreeRow};
+use crate::control::{
+    FaultView, OrderView, PositionView, ReconciliationView, SnapshotView, StatusView, TreeRow,
+};
 
 #[derive(Clone, Copy)]
 enum Align {
@@ -87,6 +90,50 @@ pub fn status(status: &StatusView, paint: Paint) -> String {
         ("account", format!("{} ({})", status.account, status.environment)),
     ];
     facts.iter().map(|(name, value)| format!("{name:<12} {value}\n")).collect()
+}
+
+/// A reconciliation: how it ended, what the broker holds, and what nothing explains.
+#[must_use]
+pub fn reconciliation(found: &ReconciliationView, paint: Paint) -> String {
+    let outcome = match (found.complete, found.unresolved.is_empty()) {
+        (true, true) => paint.word("yes", "in agreement"),
+        (true, false) => paint.word("no", "differences without a reason"),
+        (false, _) => paint.word("no", "incomplete"),
+    };
+    let mut facts = vec![
+        ("outcome", outcome),
+        ("ended", found.ended.clone()),
+        ("rounds", format!("{}, link generation {}", found.rounds, found.link_generation)),
+        ("journal seq", found.seq.to_string()),
+    ];
+    facts.extend(found.cash.iter().map(|(currency, cash)| ("cash", format!("{cash} {currency}"))));
+    let mut text: String =
+        facts.iter().map(|(name, value)| format!("{name:<12} {value}\n")).collect();
+    let positions = Table {
+        columns: [("POSITION", Left), ("QUANTITY", Right)],
+        rows: found
+            .positions
+            .iter()
+            .map(|held| [held.contract.clone(), held.quantity.to_string()])
+            .collect(),
+    };
+    text.push_str(&positions.render(None, "no positions", paint));
+    let orders = Table {
+        columns: [("WORKING ORDER", Left), ("PERM ID", Right)],
+        rows: found
+            .open_orders
+            .iter()
+            .map(|order| {
+                let reference = Some(&order.reference).filter(|reference| !reference.is_empty());
+                [optional(reference), order.perm_id.to_string()]
+            })
+            .collect(),
+    };
+    text.push_str(&orders.render(None, "no working orders", paint));
+    for sentence in &found.unresolved {
+        text.push_str(&format!("unexplained: {sentence}\n"));
+    }
+    text
 }
 
 /// The supervision tree, children below their supervisor.

@@ -338,6 +338,14 @@ impl Node {
         self.until(what, |client| client.get("/status").ok().filter(|status| wanted(status)))
     }
 
+    /// Its status now, in which the auditor has found every promise kept.
+    #[track_caller]
+    pub fn without_violations(&self) -> Value {
+        let status = self.client.get("/status").expect("a status");
+        assert_eq!(status["violations"], 0, "{status}\n{}", self.log());
+        status
+    }
+
     /// Waits until it is reconciled and may trade.
     #[track_caller]
     pub fn until_ready(&mut self) -> Value {

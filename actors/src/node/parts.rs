@@ -14,7 +14,7 @@ use crate::lines::ProductLines;
 use crate::meters::ProductCounts;
 use crate::node::Runtimes;
 use crate::pricing::{PricingMessage, ViewListener};
-use crate::reconciler::ReconcilerMessage;
+use crate::reconciler::{LastReconciliation, ReconcilerMessage};
 use crate::risk::RiskMessage;
 use crate::runtime::role::RoleMessage;
 use crate::runtime::role_ref::RoleRef;
@@ -30,7 +30,7 @@ use ::risk::risk_book::RiskBook;
 use ::strategy::builtin;
 use ::strategy::certificate::Environment;
 use ::strategy::tome::Tome;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use broker::link::{LinkState, LinkTiming};
 use broker::port::{DataPort, OrderPort};
 use broker::wire_fence::WireFence;
@@ -40,6 +40,7 @@ use desk::record::Record;
 use desk::state::State;
 use desk::view::DeskView;
 use market::calendar::Calendar;
+use market::corporate_action::DividendSchedule;
 use market::instrument::{Catalog, Instrument};
 use market::money::Money;
 use market::quality::{FlawCounts, Gates};
@@ -72,6 +73,8 @@ pub struct Product {
     pub gates: Gates,
     /// The pricing book.
     pub settings: BookSettings,
+    /// The stock's cash dividends, as announced or expected; none for others.
+    pub dividends: DividendSchedule,
 }
 
 /// One strategy.
@@ -200,6 +203,8 @@ pub struct NodeParts {
     pub link_generations: Arc<AtomicU32>,
     /// The desk's picture.
     pub desk_view: Arc<ArcSwap<DeskView>>,
+    /// The last reconciliation.
+    pub reconciliation: Arc<ArcSwapOption<LastReconciliation>>,
     /// The risk book.
     pub risk_book: Arc<ArcSwap<RiskBook>>,
     /// Margin in use.
@@ -253,6 +258,7 @@ impl NodeParts {
             link: Arc::new(ArcSwap::from_pointee(down)),
             link_generations: Arc::new(AtomicU32::new(0)),
             desk_view: Arc::new(ArcSwap::from_pointee(nothing_known())),
+            reconciliation: Arc::new(ArcSwapOption::empty()),
             risk_book: Arc::new(ArcSwap::from_pointee(RiskBook::default())),
             margin_used: Arc::new(ArcSwap::from_pointee(Money::ZERO)),
             kill_switch: RoleRef::with_parking("kill_switch", ORDER_QUEUE, PARKED),

@@ -107,6 +107,8 @@ table! {
         "halts tripped, by whomever";
     RECONCILIATIONS, "optionsib_reconciliations_total", COUNTER, Count, ["outcome"],
         "reconciliations ended: balanced, unresolved or incomplete";
+    BREAKS, "optionsib_breaks", GAUGE, Count, [],
+        "differences with the broker that no event explains, in the last reconciliation";
     VIOLATIONS, "optionsib_violations_total", COUNTER, Count, ["invariant"],
         "promises found broken by the auditor";
     CHECKS, "optionsib_checks_total", COUNTER, Count, ["invariant"],

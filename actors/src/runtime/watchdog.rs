@@ -156,29 +156,33 @@ fn trip(spec: &WatchdogSpec, cause: &str, reason: &str) -> Result<(), String> {
     (spec.trip)(reason)
 }
 
-/// When each runtime was last seen to beat.
+/// How long each runtime has not beaten.
 struct Heart {
     looked: Instant,
-    seen: Vec<(u64, Instant)>,
+    silent: Vec<(u64, Duration)>,
 }
 
 impl Heart {
     fn new(spec: &WatchdogSpec, now: Instant) -> Self {
-        let seen = spec.pulses.iter().map(|pulse| (pulse.beats.load(Ordering::Relaxed), now));
-        Self { looked: now, seen: seen.collect() }
+        let beats = spec.pulses.iter().map(|pulse| pulse.beats.load(Ordering::Relaxed));
+        Self { looked: now, silent: beats.map(|beats| (beats, Duration::ZERO)).collect() }
     }
 
     /// The runtime that has not beaten within the grace.
     fn stuck(&mut self, spec: &WatchdogSpec, now: Instant) -> Option<&'static str> {
-        // Where this thread itself was held up (a stopped process), nobody else had a chance.
-        let suspended = now.duration_since(self.looked) > spec.poll + spec.grace / 2;
+        // Where this thread itself was held up (a stopped process, an overloaded machine), the
+        // runtimes had no chance to beat either: a look counts for two polls at most.
+        let passed = now.duration_since(self.looked).min(spec.poll * 2);
         self.looked = now;
         let mut stuck = None;
-        for (pulse, (beats, at)) in spec.pulses.iter().zip(&mut self.seen) {
+        for (pulse, (beats, silent)) in spec.pulses.iter().zip(&mut self.silent) {
             let present = pulse.beats.load(Ordering::Relaxed);
-            if suspended || present != *beats {
-                (*beats, *at) = (present, now);
-            } else if now.duration_since(*at) > spec.grace {
+            if present == *beats {
+                *silent += passed;
+            } else {
+                (*beats, *silent) = (present, Duration::ZERO);
+            }
+            if *silent > spec.grace {
                 stuck = Some(pulse.name);
             }
         }

@@ -37,6 +37,7 @@ fn half_an_hour(seed: u64) -> (SimulatedDay, Medium) {
         calendar: Arc::new(Calendar::round_the_clock()),
         gates: Gates::default(),
         settings: BookSettings::default(),
+        dividends: market::corporate_action::DividendSchedule::default(),
     });
     let medium = Medium::memory();
     let tomes = vec![shipped("gamma_scalper_sim"), shipped("credit_spread_simx")];

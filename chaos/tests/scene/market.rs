@@ -9,6 +9,7 @@ use exchange::MarketSource;
 use exchange::day::{midnight_utc, utc_day};
 use exchange::recorded::RecordedMarket;
 use market::calendar::Calendar;
+use market::corporate_action::DividendSchedule;
 use market::instrument::{
     ConId, Deliverable, ExerciseStyle, Fixing, Instrument, InstrumentKind, OptionTerms, Right,
     Settlement, TickRule,
@@ -108,6 +109,7 @@ impl Hand {
             calendar: Arc::new(Calendar::round_the_clock()),
             gates: Gates::default(),
             settings: BookSettings { rate_guess: 0.0, ..BookSettings::default() },
+            dividends: DividendSchedule::default(),
         }
     }
 

@@ -9,6 +9,7 @@
 
 mod chain;
 mod forward;
+mod premiums;
 mod regime;
 mod settings;
 
@@ -17,6 +18,7 @@ pub use settings::{BookCounts, BookSettings, RefusalCounts};
 use crate::view::{ChainView, DataState, MarketView, RegimeView, UnderlyingLine};
 use chain::{Chain, Scratch};
 use forward::UnderlyingNow;
+use market::corporate_action::DividendSchedule;
 use market::instrument::{Catalog, ConId, Instrument, InstrumentKind};
 use market::quote::Quote;
 use market::time::{Date, Timestamp};
@@ -78,6 +80,7 @@ pub struct PricingBook {
     places: Vec<Place>,
     underlyings: Vec<Underlying>,
     chains: Vec<Chain>,
+    dividends: DividendSchedule,
     published: BTreeMap<(ConId, Date), Arc<ChainView>>,
     realised: RealisedVol,
     scratch: Scratch,
@@ -103,6 +106,7 @@ impl PricingBook {
             places: Vec::new(),
             underlyings: Vec::new(),
             chains: Vec::new(),
+            dividends: DividendSchedule::default(),
             published: BTreeMap::new(),
             scratch: Scratch::default(),
             counts: BookCounts::default(),
@@ -113,6 +117,16 @@ impl PricingBook {
             book.add_instrument(instrument);
         }
         book
+    }
+
+    /// With the stock's cash dividends, as announced or expected.
+    #[must_use]
+    pub fn with_dividends(mut self, dividends: DividendSchedule) -> Self {
+        self.dividends = dividends;
+        for chain in &mut self.chains {
+            chain.set_dividends(&self.dividends);
+        }
+        self
     }
 
     /// The product's root symbol.
@@ -152,7 +166,9 @@ impl PricingBook {
                 let key = (terms.underlying, terms.expiry);
                 let same = |chain: &Chain| (chain.underlying, chain.expiry) == key;
                 let index = self.chains.iter().position(same).unwrap_or_else(|| {
-                    self.chains.push(Chain::new(terms, on_future));
+                    let mut chain = Chain::new(terms, on_future);
+                    chain.set_dividends(&self.dividends);
+                    self.chains.push(chain);
                     self.chains.len() - 1
                 });
                 self.places.push(Place::Gone);

@@ -6,14 +6,13 @@
 //! the surface fails leaves the last one untouched. Quality gates stand before it; publishing, and
 //! how often to fit, is left to its owner.
 //!
-//! American options: what early exercise adds (`fit/exercise.rs`) is taken off the quotes before
+//! American options: what early exercise adds (`early_exercise.rs`) is taken off the quotes before
 //! vols are implied and added back to fair values.
 
-mod exercise;
 mod expiry;
 mod moment;
+mod premiums;
 
-pub use exercise::{ExerciseTerms, premium};
 pub use expiry::{ExpiryFit, LineFit};
 pub use moment::{ExpiryNow, LineNow, Terms, UnderlyingNow, expiries_of};
 

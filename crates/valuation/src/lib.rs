@@ -3,5 +3,6 @@
 //! `pricing` (numbers); it knows no orders and no limits.
 
 pub mod book;
+pub mod early_exercise;
 pub mod fit;
 pub mod view;

@@ -249,6 +249,12 @@ impl Desk {
         let Some(entry) = self.state.orders.get(&order_id) else {
             return;
         };
+        // Written in an earlier life of the journal, whose session outlived its desk by a moment:
+        // in this one the order is Unknown, and only the broker's answers settle that. Recorded
+        // here, the write would look like this life's own.
+        if entry.serves.epoch != self.config.epoch {
+            return;
+        }
         let modify = entry.modify.as_ref().map(trading::order::Order::canonical_hash);
         let (event, news) = match result {
             Ok(hash) => {

@@ -4,28 +4,33 @@
 //! smile over all live quotes, the leave-one-out fair value of each line, the verdict on each line.
 //! Publishing is left to the book.
 //!
-//! American options are priced as European ones, and their model value is not below what exercise
-//! pays now. Deep in the money, or across a dividend, that is an approximation: such a line is then
-//! called stale rather than traded on. AM and PM settled options of one day share an expiry here,
-//! and with it the later end of trading as their time to expiry.
+//! Vols, forward and smile are European. What early exercise adds to an American option
+//! (`premiums.rs`) is taken off its quote before they are read from it and added back to its value
+//! and Greeks. AM and PM settled options of one day share an expiry here, and with it the later end
+//! of trading as their time to expiry.
 
 use super::forward::{Carry, UnderlyingNow};
+use super::premiums::{Early, Renewed};
 use super::settings::{BookCounts, BookSettings};
+use crate::early_exercise::Added;
 use crate::view::{ChainView, DataState, FairValue, OptionLine, UnitGreeks};
 use market::instrument::{ConId, Instrument, OptionTerms, Right, TickRule};
 use market::money::Price;
 use market::quote::Quote;
 use market::time::{Date, Timestamp};
-use pricing::black::{EuropeanGreeks, EuropeanInputs, ForwardContract, ForwardGreeks, OptionKind};
+use pricing::black::{EuropeanGreeks, EuropeanInputs, ForwardContract, OptionKind};
 use pricing::implied::{ImpliedInputs, NoVol, implied_vols};
 use pricing::smile::{Smile, SmileInputs};
 use std::time::Duration;
 
 /// A mid inside a quote of half width h has about this standard deviation, in h (uniform).
 const HALF_SPREAD_TO_DEVIATION: f64 = 0.577_350_269_189_625_8;
-/// A quote that leaves its volatility open by more than this (1.00 of vol) says nothing about it.
-const WIDEST_VOL_ERROR: f64 = 1.0;
+/// A quote that leaves its volatility open by more than this (0.30 of vol) says nothing about it.
+const WIDEST_VOL_ERROR: f64 = 0.3;
 const NARROWEST_VOL_ERROR: f64 = 1e-5;
+/// Premiums that were not known are solved so many times, each at the forward and the vols that the
+/// last ones have given.
+const FIRST_ROUNDS: usize = 3;
 
 /// Columns that every expiry borrows in turn, so that pricing a quote allocates nothing.
 #[derive(Debug, Default)]
@@ -56,18 +61,26 @@ pub(super) struct Input {
     live: bool,
     dirty: bool,
     last_trade: Timestamp,
-    american: bool,
+    /// What early exercise adds.
+    pub(super) early: Early,
     log_strike: f64,
-    tick: TickRule,
+    pub(super) tick: TickRule,
     /// The volatility that the last quote implied when it came: it moves on with the underlying
     /// while the quote rests.
-    quoted_vol: f64,
+    pub(super) quoted_vol: f64,
     /// Of the own volatility.
     vega: f64,
     /// The lines of the same right at the strikes next to its own.
     beside: [Option<u32>; 2],
     /// Where it stands in the smile of this round.
     in_smile: Option<u32>,
+}
+
+impl Input {
+    /// Its quote has come since the last round.
+    pub(super) const fn is_new(&self) -> bool {
+        self.dirty
+    }
 }
 
 /// One expiry on one underlying.
@@ -83,8 +96,14 @@ pub(super) struct Chain {
     pub(super) carry: Carry,
     pub(super) at_the_money_vol: Option<f64>,
     pub(super) years: f64,
-    /// Annual growth of the forward over the underlying.
+    /// Change of the forward per unit of the underlying: cash dividends do not grow with it.
+    growth: f64,
+    /// The annual rate of that growth.
     carry_rate: f64,
+    /// Cash dividends of the stock, by rising ex-date: midnight UTC before it trades without.
+    pub(super) dividends: Vec<(Timestamp, f64)>,
+    /// Where the next renewal of premiums begins.
+    pub(super) next_renewal: usize,
     pub(super) touched: bool,
     /// All of it was computed then, at this forward and discount.
     computed: Option<(Timestamp, f64, f64)>,
@@ -102,7 +121,10 @@ impl Chain {
             carry: Carry::new(on_future),
             at_the_money_vol: None,
             years: 0.0,
+            growth: 1.0,
             carry_rate: 0.0,
+            dividends: Vec::new(),
+            next_renewal: 0,
             touched: false,
             computed: None,
         }
@@ -132,7 +154,7 @@ impl Chain {
             live: false,
             dirty: false,
             last_trade: terms.last_trade,
-            american: terms.style == market::instrument::ExerciseStyle::American,
+            early: Early::of(terms.style),
             log_strike: libm::log(strike),
             tick: instrument.tick.clone(),
             quoted_vol: f64::NAN,
@@ -228,14 +250,30 @@ impl Chain {
         self.years = now.years_until(self.last_trade);
         let mut carry = self.carry;
         carry.update(self, underlying, now, settings, scratch);
-        self.carry = carry;
-        self.carry_rate = libm::log(carry.ratio) / self.years;
+        self.take_carry(carry, now);
         let has_forward = self.carry.forward() > 0.0;
         if has_forward {
             let all = self.moved_since_computed(now, settings);
-            self.own_vols(all, scratch, counts);
-            let smile = self.smile(settings, scratch);
-            self.fair_values(smile.as_ref(), scratch);
+            let mut smile = self.value(all, settings, scratch, counts);
+            let mut renewed = self.renew_premiums(Renewed::default(), now, counts);
+            for _ in 0..FIRST_ROUNDS {
+                if renewed.unknown == 0 {
+                    break;
+                }
+                // New premiums change the forward and the vols that they were solved at.
+                self.expand_premiums();
+                let mut carry = self.carry;
+                carry.begin_anew();
+                carry.update(self, underlying, now, settings, scratch);
+                self.take_carry(carry, now);
+                smile = self.value(true, settings, scratch, counts);
+                let again = self.renew_premiums(renewed, now, counts);
+                renewed.unknown = again.unknown + again.due;
+            }
+            if renewed.unknown + renewed.due > 0 {
+                smile = self.value(true, settings, scratch, counts);
+            }
+            self.vols_of_exercised(now, counts);
             self.greeks_of_last_resort();
             self.at_the_money_vol = smile
                 .and_then(|smile| smile.fair_vol_at(0.0).ok())
@@ -256,6 +294,29 @@ impl Chain {
                 self.inputs[at].dirty = false;
             }
         }
+    }
+
+    fn take_carry(&mut self, carry: Carry, now: Timestamp) {
+        self.carry = carry;
+        let cash: f64 = self.dividends_ahead(now).map(|dividend| dividend.cash).sum();
+        let spot = carry.spot();
+        self.growth = carry.ratio + if spot > 0.0 { cash / spot } else { 0.0 };
+        self.carry_rate = libm::log(self.growth) / self.years;
+    }
+
+    /// Vols, Greeks and fair values, with the premiums that are known.
+    fn value(
+        &mut self,
+        all: bool,
+        settings: &BookSettings,
+        scratch: &mut Scratch,
+        counts: &mut BookCounts,
+    ) -> Option<Smile> {
+        self.expand_premiums();
+        self.own_vols(all, scratch, counts);
+        let smile = self.smile(settings, scratch);
+        self.fair_values(smile.as_ref(), settings, scratch);
+        smile
     }
 
     fn moved_since_computed(&mut self, now: Timestamp, settings: &BookSettings) -> bool {
@@ -280,7 +341,10 @@ impl Chain {
                 continue;
             }
             let line = &mut self.lines[at];
-            line.implied_vol = None;
+            // What a resting quote of an option best exercised implied when it came is kept.
+            if input.dirty || !input.early.is_exercised() {
+                line.implied_vol = None;
+            }
             line.greeks = None;
             input.vega = 0.0;
             if input.dirty {
@@ -289,8 +353,9 @@ impl Chain {
             if input.valid
                 && let Some((bid, ask)) = line.quote.both()
             {
+                let european = 0.5 * (bid.to_f64() + ask.to_f64()) - input.early.now().price;
                 scratch.lanes.push(at as u32);
-                scratch.price.push(0.5 * (bid.to_f64() + ask.to_f64()) / discount);
+                scratch.price.push(european / discount);
             }
         }
         self.fill_terms(scratch);
@@ -306,7 +371,10 @@ impl Chain {
         implied_vols(&inputs, &mut scratch.solved).expect("columns are filled lane by lane");
         scratch.vol.clear();
         for (lane, &at) in scratch.lanes.iter().enumerate() {
-            match scratch.solved[lane] {
+            let early = &self.inputs[at as usize].early;
+            let solved = scratch.solved[lane]
+                .and_then(|vol| early.american_vol(vol).ok_or(NoVol::BelowIntrinsic));
+            match solved {
                 Ok(vol) => {
                     counts.implied_vols_solved += 1;
                     scratch.vol.push(vol);
@@ -325,9 +393,10 @@ impl Chain {
         fill_greeks(scratch);
         for (lane, &at) in scratch.lanes.iter().enumerate() {
             if scratch.greeks.refusal[lane].is_none() {
-                self.lines[at as usize].greeks =
-                    Some(self.unit_greeks(of_lane(&scratch.greeks, lane)));
-                self.inputs[at as usize].vega = scratch.greeks.vega[lane];
+                let added = self.inputs[at as usize].early.at_vol(scratch.vol[lane]);
+                let greeks = self.unit_greeks(of_lane(&scratch.greeks, lane), &added);
+                self.lines[at as usize].greeks = Some(greeks);
+                self.inputs[at as usize].vega = greeks.vega;
             }
         }
     }
@@ -351,14 +420,15 @@ impl Chain {
         }
     }
 
-    /// Sensitivities to the underlying from those to the forward (delta, gamma, vega, theta).
-    fn unit_greeks(&self, [delta, gamma, vega, theta]: [f64; 4]) -> UnitGreeks {
-        let growth = self.carry.ratio;
+    /// Sensitivities to the underlying from those of the European option to the forward (delta,
+    /// gamma, vega, theta), and what early exercise adds.
+    fn unit_greeks(&self, [delta, gamma, vega, theta]: [f64; 4], added: &Added) -> UnitGreeks {
+        let growth = self.growth;
         UnitGreeks {
-            delta: delta * growth,
-            gamma: gamma * growth * growth,
-            vega,
-            theta: theta - self.carry_rate * self.carry.forward() * delta,
+            delta: delta * growth + added.delta,
+            gamma: gamma * growth * growth + added.gamma,
+            vega: vega + added.vega,
+            theta: theta - self.carry_rate * self.carry.forward() * delta + added.theta,
         }
     }
 
@@ -395,21 +465,43 @@ impl Chain {
     }
 
     /// Each line's value by the other quotes; Greeks from it where the line has no own volatility.
-    fn fair_values(&mut self, smile: Option<&Smile>, scratch: &mut Scratch) {
+    fn fair_values(
+        &mut self,
+        smile: Option<&Smile>,
+        settings: &BookSettings,
+        scratch: &mut Scratch,
+    ) {
         scratch.lanes.clear();
         scratch.vol.clear();
         scratch.error.clear();
         let log_forward = libm::log(self.carry.forward());
+        // Beyond the outermost quotes that name a volatility the smile goes on flat, with the error
+        // that it has there.
+        let quoted = &scratch.log_moneyness;
+        let lowest = quoted.iter().copied().fold(f64::INFINITY, f64::min);
+        let highest = quoted.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let beyond = |smile: &Smile, k: f64| {
+            let there = smile.fair_vol_at(k).ok()?;
+            let vol = match (k < lowest, k > highest) {
+                (true, _) => smile.fair_vol_at(lowest).ok()?.vol,
+                (_, true) => smile.fair_vol_at(highest).ok()?.vol,
+                (false, false) => there.vol,
+            };
+            Some((vol, there.standard_error))
+        };
         for (at, input) in self.inputs.iter().enumerate() {
             self.lines[at].fair = None;
             let fair = smile.and_then(|smile| match input.in_smile {
-                Some(index) => smile.fair_vol_without(index as usize).ok(),
-                None => smile.fair_vol_at(input.log_strike - log_forward).ok(),
+                Some(index) => {
+                    let fair = smile.fair_vol_without(index as usize).ok()?;
+                    Some((fair.vol, fair.standard_error))
+                }
+                None => beyond(smile, input.log_strike - log_forward),
             });
-            if let Some(fair) = fair {
+            if let Some((vol, standard_error)) = fair {
                 scratch.lanes.push(at as u32);
-                scratch.vol.push(fair.vol);
-                scratch.error.push(fair.standard_error);
+                scratch.vol.push(vol);
+                scratch.error.push(standard_error);
             }
         }
         self.fill_terms(scratch);
@@ -419,16 +511,23 @@ impl Chain {
                 continue;
             }
             let input = &self.inputs[at as usize];
-            let of_vol = scratch.greeks.vega[lane] * scratch.error[lane];
-            let of_forward = scratch.greeks.delta[lane] * self.carry.forward_error;
+            let added = input.early.at_vol(scratch.vol[lane]);
+            let greeks = self.unit_greeks(of_lane(&scratch.greeks, lane), &added);
+            let of_vol = greeks.vega * scratch.error[lane];
+            let of_forward = greeks.delta / self.growth * self.carry.forward_error;
+            let of_premium = settings.premium_error_share * added.price;
+            let error = of_vol.hypot(of_forward).hypot(of_premium);
             let fair = FairValue {
-                price: scratch.greeks.price[lane].max(self.exercise_value(input)),
-                standard_error: of_vol.hypot(of_forward).max(self.common_error(input)),
+                price: input.early.price(
+                    scratch.greeks.price[lane],
+                    scratch.vol[lane],
+                    self.exercise_value(input),
+                ),
+                standard_error: error.max(self.common_error(input)),
                 vol: scratch.vol[lane],
             };
             if self.lines[at as usize].greeks.is_none() {
-                self.lines[at as usize].greeks =
-                    Some(self.unit_greeks(of_lane(&scratch.greeks, lane)));
+                self.lines[at as usize].greeks = Some(greeks);
             }
             let line = &mut self.lines[at as usize];
             line.fair = (fair.price.is_finite() && fair.standard_error.is_finite()).then_some(fair);
@@ -448,11 +547,10 @@ impl Chain {
         if count == 0.0 { 0.0 } else { HALF_SPREAD_TO_DEVIATION * sum / count }
     }
 
-    /// What exercise pays now; zero for what can't be exercised now.
+    /// What exercise now pays whoever may.
     fn exercise_value(&self, input: &Input) -> f64 {
-        let spot = self.carry.forward() / self.carry.ratio;
         let sign = if input.is_call { 1.0 } else { -1.0 };
-        if input.american { (sign * (spot - input.strike)).max(0.0) } else { 0.0 }
+        (sign * (self.carry.spot() - input.strike)).max(0.0)
     }
 
     fn vol_next_to_the_money(&self) -> Option<f64> {
@@ -487,7 +585,8 @@ impl Chain {
         let (true, Some((bid, ask))) = (input.valid, line.quote.both()) else {
             return DataState::Flawed;
         };
-        if !spot_is_fresh {
+        // Without what early exercise adds, the model value is not this option's.
+        if !spot_is_fresh || input.early.is_unknown() {
             return DataState::Stale;
         }
         let error = line.fair.map_or(0.0, |fair| fair.standard_error);
@@ -508,10 +607,9 @@ impl Chain {
     fn greeks_of_last_resort(&mut self) {
         for at in 0..self.lines.len() {
             if self.lines[at].greeks.is_none()
-                && let Some(greeks) = self.at_quoted_vol(&self.inputs[at])
+                && let Some((_, greeks)) = self.at_quoted_vol(&self.inputs[at])
             {
-                let of_forward = [greeks.delta, greeks.gamma, greeks.vega, greeks.theta];
-                self.lines[at].greeks = Some(self.unit_greeks(of_forward));
+                self.lines[at].greeks = Some(greeks);
             }
         }
     }
@@ -519,11 +617,10 @@ impl Chain {
     /// The value now at the volatility that the quote implied when it came: the judge of last
     /// resort where the expiry has too few quotes for a smile.
     fn value_at_quoted_vol(&self, input: &Input) -> Option<f64> {
-        let greeks = self.at_quoted_vol(input)?;
-        Some(greeks.price.max(self.exercise_value(input)))
+        self.at_quoted_vol(input).map(|(price, _)| price)
     }
 
-    fn at_quoted_vol(&self, input: &Input) -> Option<ForwardGreeks> {
+    fn at_quoted_vol(&self, input: &Input) -> Option<(f64, UnitGreeks)> {
         if input.quoted_vol.is_nan() {
             return None;
         }
@@ -535,7 +632,12 @@ impl Chain {
             discount: self.carry.discount,
             kind: if input.is_call { OptionKind::Call } else { OptionKind::Put },
         };
-        contract.price_and_greeks().ok()
+        let european = contract.price_and_greeks().ok()?;
+        let added = input.early.at_vol(input.quoted_vol);
+        let of_forward = [european.delta, european.gamma, european.vega, european.theta];
+        let exercise = self.exercise_value(input);
+        let price = input.early.price(european.price, input.quoted_vol, exercise);
+        Some((price, self.unit_greeks(of_forward, &added)))
     }
 
     /// Bid and ask of a line as floats, when it is two-sided and valid.

@@ -63,6 +63,22 @@ impl Carry {
         self.spot * self.ratio
     }
 
+    /// Forgets what was fitted to quotes whose premiums were not known.
+    pub(super) const fn begin_anew(&mut self) {
+        self.fitted = false;
+        self.tried = None;
+    }
+
+    /// Whether the options are written on a future.
+    pub(super) const fn is_on_future(&self) -> bool {
+        self.on_future
+    }
+
+    /// The underlying's price; zero as long as there is none.
+    pub(super) const fn spot(&self) -> f64 {
+        self.spot
+    }
+
     pub(super) fn restore(&mut self, forward: f64, discount: f64) {
         if forward > 0.0 && discount > 0.0 {
             self.spot = forward;
@@ -136,20 +152,27 @@ fn fit(chain: &Chain, settings: &BookSettings, scratch: &mut Scratch) -> Option<
     for column in [&mut *strike, call_bid, call_ask, put_bid, put_ask] {
         column.clear();
     }
+    // Quotes with a premium do not name a rate: far in the money both kinds are worth exercise now
+    // at any rate, and a rate of zero explains itself. It is then held at the guess.
+    let mut premiums_matter = false;
     for &(call, put) in &chain.pairs {
         if let (Some(of_call), Some(of_put)) = (chain.valid_quote(call), chain.valid_quote(put)) {
+            // Parity holds for the European part.
+            let of = |at: u32| chain.inputs[at as usize].early.now().price;
+            let half_spreads = 0.5 * (of_call.1 - of_call.0 + of_put.1 - of_put.0);
+            premiums_matter |= of(call).max(of(put)) > half_spreads;
             strike.push(chain.inputs[call as usize].strike);
-            call_bid.push(of_call.0);
-            call_ask.push(of_call.1);
-            put_bid.push(of_put.0);
-            put_ask.push(of_put.1);
+            call_bid.push(of_call.0 - of(call));
+            call_ask.push(of_call.1 - of(call));
+            put_bid.push(of_put.0 - of(put));
+            put_ask.push(of_put.1 - of(put));
         }
     }
     let inputs = ParityInputs { strike, call_bid, call_ask, put_bid, put_ask };
     let parity = ParitySettings {
         years: chain.years,
         rate_guess: settings.rate_guess,
-        rate_guess_error: settings.rate_guess_error,
+        rate_guess_error: if premiums_matter { 0.0 } else { settings.rate_guess_error },
         max_log_moneyness: settings.parity_max_log_moneyness,
         min_pairs: 2,
     };

@@ -23,6 +23,8 @@ pub struct BookSettings {
     pub full_recompute_seconds: u32,
     /// Prior deviation, in vol, of the smile's cubics: larger follows the quotes more closely.
     pub smile_roughness: f64,
+    /// Share of what early exercise adds that counts as its standard error.
+    pub premium_error_share: f64,
     /// A quote stays fresh while the model value is within so many standard errors of it.
     pub fresh_standard_errors: f64,
     /// Or within so many ticks.
@@ -45,6 +47,7 @@ impl Default for BookSettings {
             parity_refit_seconds: 5,
             full_recompute_seconds: 60,
             smile_roughness: 1.0,
+            premium_error_share: 0.05,
             fresh_standard_errors: 2.0,
             fresh_ticks: 0.5,
             fresh_half_spreads: 0.5,
@@ -118,6 +121,8 @@ pub struct BookCounts {
     pub fresh: u64,
     /// Of these, those with an implied volatility of their own.
     pub fresh_with_own_vol: u64,
+    /// Early-exercise premiums solved.
+    pub premiums_solved: u64,
     /// Views published.
     pub views: u64,
 }
@@ -134,6 +139,7 @@ impl BookCounts {
             refusals: self.refusals.plus(&later.refusals),
             fresh: self.fresh + later.fresh,
             fresh_with_own_vol: self.fresh_with_own_vol + later.fresh_with_own_vol,
+            premiums_solved: self.premiums_solved + later.premiums_solved,
             views: self.views + later.views,
         }
     }

@@ -11,6 +11,8 @@ use pricing::black::{ForwardContract, OptionKind};
 use proptest::prelude::*;
 use std::time::Duration;
 
+mod american;
+
 const START: Timestamp = Timestamp::from_seconds(1_600_000_000);
 const RATE: f64 = 0.02;
 const YIELD: f64 = 0.005;

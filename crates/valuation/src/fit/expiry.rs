@@ -5,8 +5,9 @@
 //! For an option on a future the future's mid is the forward and parity names the discount only.
 
 use super::FitSettings;
-use super::exercise::{ExerciseTerms, Premiums};
 use super::moment::{ExpiryNow, LineNow};
+use super::premiums::Premiums;
+use crate::early_exercise::ExerciseTerms;
 use pricing::black::{ForwardContract, OptionKind};
 use pricing::essvi::{Slice, SliceReport};
 use pricing::fair_value::{
@@ -205,6 +206,7 @@ impl Carry {
                 dividends: &own.dividends,
                 years: own.years,
                 forward: terms.forward,
+                forward_error: 0.0,
                 discount: terms.discount,
                 strike: terms.strike,
                 kind: terms.kind,
@@ -275,6 +277,7 @@ impl ExpiryFit {
             dividends: &own.dividends,
             years: own.years,
             forward: self.forward,
+            forward_error: 0.0,
             discount: self.discount,
             strike: line.strike,
             kind: line.kind,

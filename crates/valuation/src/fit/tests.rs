@@ -1,6 +1,7 @@
 //! Whole fits on made-up moments: recovery, early exercise, refusals, memory.
 
 use super::*;
+use crate::early_exercise::{ExerciseTerms, premium};
 use market::instrument::ConId;
 use market::time::Date;
 use pricing::black::{ForwardContract, OptionKind};
@@ -35,6 +36,7 @@ fn moment(half: f64, american: bool, now: Timestamp) -> Vec<ExpiryNow> {
                             dividends: &[],
                             years,
                             forward,
+                            forward_error: 0.0,
                             discount,
                             strike,
                             kind,

@@ -456,3 +456,24 @@ fn an_order_with_a_modify_in_flight_is_not_filled_by_its_old_quantity() {
     case.report(Report::ModifyRejected { order_id: OrderId(1), code: 104 });
     assert_eq!((case.state(), case.reserved()), (OrderState::Filled, 0));
 }
+
+/// The journal's role was killed while the session wrote. The session outlived its desk by a moment
+/// and told the next one, which began a new life of the journal, that the write had happened; the
+/// auditor read the record as a second send and halted the account.
+#[test]
+fn news_of_a_write_in_an_earlier_life_leaves_the_order_to_the_brokers_answers() {
+    let lost = RefusedSend { may_have_left: true, reason: "broken".to_owned() };
+    let stale = RefusedSend { may_have_left: false, reason: "expired".to_owned() };
+    for result in [None, Some(lost), Some(stale)] {
+        let mut case = Case::ready();
+        case.intend(1, 3, "100.00");
+        let written = result.map_or_else(|| Ok(case.hash()), Err);
+        case.desk = desk(case.desk.state().clone(), 2);
+        case.on(DeskEvent::Restarted);
+        assert_eq!(case.state(), OrderState::Unknown);
+        let before = case.records.len();
+        let effects = case.on(DeskEvent::SendOutcome { order_id: OrderId(1), result: written });
+        assert_eq!((case.records.len(), effects.len()), (before, 0), "{effects:?}");
+        assert_eq!((case.state(), case.reserved()), (OrderState::Unknown, 3));
+    }
+}
