@@ -1,8 +1,8 @@
 //! The adapter to Interactive Brokers: both ports over its socket protocol, by the crate `ibapi`,
 //! which nothing outside this room names.
 //!
-//! Two clients, each a connection with its own id, thread and runtime: `orders` is one generation of
-//! the order connection, `data` keeps the lines of market data. The crate's own reconnect and rate
+//! Two clients, each with its own id, thread and runtime: `orders` is one generation of the order
+//! connection, `data` keeps the lines of market data. The crate's own reconnect and rate
 //! limiter are off: a connection that breaks is over, and what its death means is the link's
 //! business. What can be decided without a socket is pure and beside them: `translate` (whole
 //! values), `tracker` (which of the broker's repetitions is news), `errors` (what a code asks for),

@@ -16,7 +16,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// Instruments held at most; a hundred chains.
 const INSTRUMENTS_MAX: usize = 200_000;
-/// Options of a stock or an index end trading at this hour of their exchange, unless told otherwise.
+/// Options of a stock or an index end trading at this hour of their exchange, unless told.
 const CLOSE_HOUR: &str = "16:00:00";
 const EXCHANGE_ZONE: &str = "America/New_York";
 

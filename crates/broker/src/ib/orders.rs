@@ -1,8 +1,8 @@
 //! The order connection: one client, one thread, one generation at a time.
 //!
 //! The port's calls never wait for the network, with one exception: an order is written while the
-//! caller holds the wire fence, so that a halt that has been acknowledged has nothing in flight. That
-//! wait is bounded; a write that doesn't end is Unknown and ends its connection. Cancels overtake
+//! caller holds the wire fence, so that an acknowledged halt has nothing in flight. That wait is
+//! bounded; a write that doesn't end is Unknown and ends its connection. Cancels overtake
 //! orders, orders overtake questions. Every stream is drained at once into the sink. The connection
 //! ends by itself when the socket does, when a heartbeat isn't answered (a socket that is open at
 //! our end only), or when the account isn't the one that may be traded.

@@ -89,8 +89,8 @@ impl IbSettings {
 pub enum AccountError {
     /// The login doesn't have it.
     #[error(
-        "the login has no account ending in {ending}, only {had} other; correct `account.id` or log \
-         in as its owner"
+        "the login has no account ending in {ending}, only {had} other; correct `account.id` or \
+         log in as its owner"
     )]
     NotThere {
         /// Its last four characters.

@@ -2,9 +2,9 @@
 //!
 //! The broker repeats itself: each question about orders and executions is answered on the live
 //! stream as well, statuses come twice or not at all. Passed on, every repetition would disturb the
-//! reconciliation that caused it, for ever. The tracker keeps what was told of each order within one
-//! connection and lets changes through. It also knows what was asked of an order, so that an error
-//! about it is a rejection of the order, of its modify, or of its cancel.
+//! reconciliation that caused it, for ever. The tracker keeps what was told of each order within
+//! one connection and lets changes through. It also knows what was asked of an order, so that an
+//! error about it is a rejection of the order, of its modify, or of its cancel.
 
 use super::errors::{self, Action};
 use super::translate;

@@ -1,6 +1,6 @@
 //! Between the broker's words and ours, whole values at a time. Nothing is invented: what can't be
-//! said exactly in our words (a fraction of a contract, a time without a zone) is an error, and what
-//! an error hides is found by reconciliation.
+//! said exactly in our words (a fraction of a contract, a time without a zone) is an error, and
+//! what an error hides is found by reconciliation.
 
 use super::contracts::{ContractBook, wire_id};
 use ibapi::contracts::{

@@ -137,8 +137,10 @@ impl Lines<'_> {
                         }
                         Action::BrokerBackWithoutLines => self.reopen(client),
                         // Said at every start, too.
-                        Action::BrokerBack | Action::DataBack if self.lost.load(Ordering::Acquire) => {
-                            self.reopen(client);
+                        Action::BrokerBack | Action::DataBack => {
+                            if self.lost.load(Ordering::Acquire) {
+                                self.reopen(client);
+                            }
                         }
                         Action::ConnectionRefused => return Some(notice.to_string()),
                         _ => tracing::debug!("{notice}"),
@@ -442,4 +444,40 @@ async fn chain(client: &Client, gateway: &Gateway, symbol: &str) -> Details {
         }
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ibapi::market_data::realtime::TickPrice;
+
+    #[test]
+    fn only_real_time_is_live() {
+        let told = [
+            (MarketDataType::Realtime, DataType::Live),
+            (MarketDataType::Frozen, DataType::Frozen),
+            (MarketDataType::Delayed, DataType::Delayed),
+            (MarketDataType::DelayedFrozen, DataType::DelayedFrozen),
+            (MarketDataType::Unknown, DataType::DelayedFrozen),
+        ];
+        for (kind, data) in told {
+            assert_eq!(data_type(kind), data, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_delayed_tick_reaches_no_quote_and_no_price_is_no_side() {
+        let time = Timestamp::EPOCH;
+        let mut quote = RawQuote { bid: 1.0, ask: 2.0, bid_size: 3.0, ask_size: 4.0, time };
+        let before = quote;
+        let tick = |tick_type, price| {
+            TickTypes::Price(TickPrice { tick_type, price, ..TickPrice::default() })
+        };
+        for kind in [TickType::DelayedBid, TickType::DelayedAsk, TickType::Last] {
+            assert!(!fold(&mut quote, &tick(kind, 9.0)));
+        }
+        assert_eq!(quote, before);
+        assert!(fold(&mut quote, &tick(TickType::Bid, -1.0)));
+        assert!(quote.bid.is_nan());
+    }
 }

@@ -30,7 +30,7 @@ const CANCELS_WAITING: usize = 4_096;
 const ORDERS_WAITING: usize = 4;
 /// Questions that may wait.
 const QUESTIONS_WAITING: usize = 16;
-/// Messages that the library keeps for a reader that is behind; then it drops the oldest and says so.
+/// Messages that the library keeps for a late reader; then it drops the oldest and says so.
 const STREAM_CAPACITY: usize = 16_384;
 
 /// A write that waits to begin may be called off; one that has begun may not.

@@ -215,8 +215,8 @@ fn a_cancel_that_crosses_a_fill_rejects_the_cancel_alone() {
     assert!(filled && late, "{reports:?}");
 }
 
-/// Protected by: the line's own word about its type; a delayed tick has another number and reaches
-/// no quote.
+/// Protected by: lines are asked for as live ones, so that without a subscription the broker
+/// refuses (354) instead of showing old prices. What a line says of itself: beside `data_type`.
 #[test]
 fn delayed_data_is_never_taken_for_live() {
     let venue = Venue::start();
