@@ -227,7 +227,8 @@ pub fn run_directed(
         schema_version: SCHEMA_VERSION,
         source: spec.source.clone(),
         day: spec.day.clone(),
-        pricing: "European (Black-76 on the parity forward), American options included".to_owned(),
+        pricing: "Black-76 on the parity forward; American options with what early exercise adds"
+            .to_owned(),
         lives,
         ..DayReport::default()
     };

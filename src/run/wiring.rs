@@ -15,7 +15,7 @@ use chaos::simulation::seat;
 use desk::desk::DeskConfig;
 use desk::reconcile::ReconcilePolicy;
 use desk::record::Record;
-use exchange::builtin::ScheduledDividend;
+use exchange::builtin::{RATE, ScheduledDividend};
 use market::calendar::Calendar;
 use market::corporate_action::DividendSchedule;
 use market::instrument::Instrument;
@@ -26,6 +26,7 @@ use std::sync::{Arc, Mutex};
 use store::SnapshotStore;
 use strategy::certificate::Environment as CertificateEnvironment;
 use trading::id::Epoch;
+use valuation::book::BookSettings;
 
 #[expect(clippy::too_many_arguments, reason = "called once; a struct would only be unpacked again")]
 pub(super) fn wiring(
@@ -57,7 +58,8 @@ pub(super) fn wiring(
             instruments,
             calendar: Arc::new(Calendar::round_the_clock()),
             gates: Gates::default(),
-            settings: configuration.pricing.clone(),
+            // The built-in market has a rate of its own, which American quotes do not name.
+            settings: BookSettings { rate_guess: RATE, ..configuration.pricing.clone() },
         })
         .collect();
     let open: std::path::PathBuf = folder.path.clone();

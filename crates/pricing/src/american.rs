@@ -31,6 +31,7 @@ pub(crate) mod scheme;
 mod seed;
 
 use crate::black::{Input, OptionKind, Refusal, SpotContract};
+pub use crate::error_class::ErrorClass;
 use boundary::Normalised;
 use put::Put;
 use serde::{Deserialize, Serialize};
@@ -51,53 +52,6 @@ pub enum Accuracy {
     Tight,
     /// 24 boundary nodes: to judge the others.
     Reference,
-}
-
-/// What is known about the error of a price, root mean square per 100 of strike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum ErrorClass {
-    /// A closed form: rounding only.
-    Exact,
-    /// 1e-7.
-    Reference,
-    /// 1e-6, never seen above 3e-5.
-    Tight,
-    /// 1e-5, never seen above 1e-4 for vols to 150 % and ten years.
-    Fast,
-    /// 1e-4, never seen above 1e-3: puts with cash dividends.
-    Dividend,
-    /// 1e-3, never seen above 1e-2: finite differences.
-    Grid,
-    /// Not established: rates or vols outside of what was tested.
-    Coarse,
-}
-
-impl ErrorClass {
-    /// Root mean square error per 100 of strike that the class stands for.
-    pub fn per_hundred(self) -> f64 {
-        match self {
-            Self::Exact => 1e-11,
-            Self::Reference => 1e-7,
-            Self::Tight => 1e-6,
-            Self::Fast => 1e-5,
-            Self::Dividend => 1e-4,
-            Self::Grid => 1e-3,
-            Self::Coarse => f64::INFINITY,
-        }
-    }
-
-    /// Its name in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Reference => "reference",
-            Self::Tight => "tight",
-            Self::Fast => "fast",
-            Self::Dividend => "dividend",
-            Self::Grid => "grid",
-            Self::Coarse => "coarse",
-        }
-    }
 }
 
 /// Price and Greeks of an American option.

@@ -7,7 +7,8 @@
 //!
 //! Read in this order: `lanes` (kernels and their rules), `normal` (tails), `black` (European
 //! prices and Greeks), `implied` (price to vol), `american` and `dividends` (early exercise, cash
-//! dividends), `parity` (forward and discount of an expiry), `smile` (fair vol of a quote judged by
+//! dividends), `exotics`, `monte_carlo` and `heston` (what is not listed; `error_class` says how
+//! well), `parity` (forward and discount of an expiry), `smile` (fair vol of a quote judged by
 //! the others), `essvi` (the surface), `svi` (a check on its slices), `arbitrage` (what a surface
 //! must pass), `residual_field` and `fair_value` (what a quote is worth by the others, and the
 //! edge), `variance_index` (model-free variance), `variance` (realised volatility).
@@ -16,11 +17,15 @@ pub mod american;
 pub mod arbitrage;
 pub mod black;
 pub mod dividends;
+pub mod error_class;
 pub mod essvi;
+pub mod exotics;
 pub mod fair_value;
 mod grid;
+pub mod heston;
 pub mod implied;
 pub mod lanes;
+pub mod monte_carlo;
 pub mod normal;
 pub mod parity;
 pub mod residual_field;

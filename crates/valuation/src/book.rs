@@ -12,6 +12,7 @@ mod forward;
 mod premiums;
 mod regime;
 mod settings;
+mod verdict;
 
 pub use settings::{BookCounts, BookSettings, RefusalCounts};
 

@@ -1,7 +1,8 @@
 //! One expiry of a pricing book: from quotes to volatilities, Greeks, fair values and verdicts.
 //!
 //! The order is: forward and discount (forward.rs), own volatility and Greeks of what changed, one
-//! smile over all live quotes, the leave-one-out fair value of each line, the verdict on each line.
+//! smile over all live quotes, the leave-one-out fair value of each line, the verdict on each line
+//! (verdict.rs).
 //! Publishing is left to the book.
 //!
 //! Vols, forward and smile are European. What early exercise adds to an American option
@@ -18,7 +19,7 @@ use market::instrument::{ConId, Instrument, OptionTerms, Right, TickRule};
 use market::money::Price;
 use market::quote::Quote;
 use market::time::{Date, Timestamp};
-use pricing::black::{EuropeanGreeks, EuropeanInputs, ForwardContract, OptionKind};
+use pricing::black::{EuropeanGreeks, EuropeanInputs};
 use pricing::implied::{ImpliedInputs, NoVol, implied_vols};
 use pricing::smile::{Smile, SmileInputs};
 use std::time::Duration;
@@ -58,9 +59,9 @@ pub(super) struct Input {
     pub(super) strike: f64,
     pub(super) is_call: bool,
     pub(super) valid: bool,
-    live: bool,
-    dirty: bool,
-    last_trade: Timestamp,
+    pub(super) live: bool,
+    pub(super) dirty: bool,
+    pub(super) last_trade: Timestamp,
     /// What early exercise adds.
     pub(super) early: Early,
     log_strike: f64,
@@ -74,13 +75,6 @@ pub(super) struct Input {
     beside: [Option<u32>; 2],
     /// Where it stands in the smile of this round.
     in_smile: Option<u32>,
-}
-
-impl Input {
-    /// Its quote has come since the last round.
-    pub(super) const fn is_new(&self) -> bool {
-        self.dirty
-    }
 }
 
 /// One expiry on one underlying.
@@ -422,7 +416,11 @@ impl Chain {
 
     /// Sensitivities to the underlying from those of the European option to the forward (delta,
     /// gamma, vega, theta), and what early exercise adds.
-    fn unit_greeks(&self, [delta, gamma, vega, theta]: [f64; 4], added: &Added) -> UnitGreeks {
+    pub(super) fn unit_greeks(
+        &self,
+        [delta, gamma, vega, theta]: [f64; 4],
+        added: &Added,
+    ) -> UnitGreeks {
         let growth = self.growth;
         UnitGreeks {
             delta: delta * growth + added.delta,
@@ -516,14 +514,14 @@ impl Chain {
             let of_vol = greeks.vega * scratch.error[lane];
             let of_forward = greeks.delta / self.growth * self.carry.forward_error;
             let of_premium = settings.premium_error_share * added.price;
-            let error = of_vol.hypot(of_forward).hypot(of_premium);
+            let squares = of_vol * of_vol + of_forward * of_forward + of_premium * of_premium;
             let fair = FairValue {
                 price: input.early.price(
                     scratch.greeks.price[lane],
                     scratch.vol[lane],
                     self.exercise_value(input),
                 ),
-                standard_error: error.max(self.common_error(input)),
+                standard_error: squares.sqrt().max(self.common_error(input)),
                 vol: scratch.vol[lane],
             };
             if self.lines[at as usize].greeks.is_none() {
@@ -548,7 +546,7 @@ impl Chain {
     }
 
     /// What exercise now pays whoever may.
-    fn exercise_value(&self, input: &Input) -> f64 {
+    pub(super) fn exercise_value(&self, input: &Input) -> f64 {
         let sign = if input.is_call { 1.0 } else { -1.0 };
         (sign * (self.carry.spot() - input.strike)).max(0.0)
     }
@@ -560,84 +558,6 @@ impl Chain {
             .filter(|&at| self.lines[at].implied_vol.is_some())
             .min_by(|a, b| distance(a).total_cmp(&distance(b)))
             .and_then(|at| self.lines[at].implied_vol)
-    }
-
-    fn judge(
-        &self,
-        at: usize,
-        spot_is_fresh: bool,
-        now: Timestamp,
-        settings: &BookSettings,
-    ) -> DataState {
-        let (line, input) = (&self.lines[at], &self.inputs[at]);
-        if input.last_trade <= now {
-            return DataState::NotLive;
-        }
-        if !input.live {
-            // A line taken over from before a restart stays what it was called until it is heard
-            // of.
-            return if input.dirty || line.state != DataState::Stale {
-                DataState::NotLive
-            } else {
-                DataState::Stale
-            };
-        }
-        let (true, Some((bid, ask))) = (input.valid, line.quote.both()) else {
-            return DataState::Flawed;
-        };
-        // Without what early exercise adds, the model value is not this option's.
-        if !spot_is_fresh || input.early.is_unknown() {
-            return DataState::Stale;
-        }
-        let error = line.fair.map_or(0.0, |fair| fair.standard_error);
-        let model = line.fair.map(|fair| fair.price).or_else(|| self.value_at_quoted_vol(input));
-        let tick = input.tick.increment(ask).to_f64();
-        let (bid, ask): (f64, f64) = (bid.to_f64(), ask.to_f64());
-        let tolerance = (settings.fresh_standard_errors * error)
-            .max(settings.fresh_ticks * tick)
-            .max(settings.fresh_half_spreads * 0.5 * (ask - bid));
-        match model {
-            Some(value) if value >= bid - tolerance && value <= ask + tolerance => DataState::Fresh,
-            Some(_) | None => DataState::Stale,
-        }
-    }
-
-    /// Where neither the mid nor the other quotes name a volatility, Greeks follow the one that the
-    /// quote implied when it came.
-    fn greeks_of_last_resort(&mut self) {
-        for at in 0..self.lines.len() {
-            if self.lines[at].greeks.is_none()
-                && let Some((_, greeks)) = self.at_quoted_vol(&self.inputs[at])
-            {
-                self.lines[at].greeks = Some(greeks);
-            }
-        }
-    }
-
-    /// The value now at the volatility that the quote implied when it came: the judge of last
-    /// resort where the expiry has too few quotes for a smile.
-    fn value_at_quoted_vol(&self, input: &Input) -> Option<f64> {
-        self.at_quoted_vol(input).map(|(price, _)| price)
-    }
-
-    fn at_quoted_vol(&self, input: &Input) -> Option<(f64, UnitGreeks)> {
-        if input.quoted_vol.is_nan() {
-            return None;
-        }
-        let contract = ForwardContract {
-            forward: self.carry.forward(),
-            strike: input.strike,
-            years: self.years,
-            vol: input.quoted_vol,
-            discount: self.carry.discount,
-            kind: if input.is_call { OptionKind::Call } else { OptionKind::Put },
-        };
-        let european = contract.price_and_greeks().ok()?;
-        let added = input.early.at_vol(input.quoted_vol);
-        let of_forward = [european.delta, european.gamma, european.vega, european.theta];
-        let exercise = self.exercise_value(input);
-        let price = input.early.price(european.price, input.quoted_vol, exercise);
-        Some((price, self.unit_greeks(of_forward, &added)))
     }
 
     /// Bid and ask of a line as floats, when it is two-sided and valid.

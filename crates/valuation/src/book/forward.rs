@@ -113,7 +113,7 @@ impl Carry {
                 self.follow(line.mid, fit.as_ref(), chain.years, settings);
                 let quoted = HALF_SPREAD_TO_DEVIATION * line.half_spread;
                 let fitted = if self.on_future { 0.0 } else { self.fit_error };
-                self.forward_error = quoted.hypot(fitted);
+                self.forward_error = (quoted * quoted + fitted * fitted).sqrt();
             }
             (None, Some(fit)) => {
                 self.spot = fit.forward / self.ratio;

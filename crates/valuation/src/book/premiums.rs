@@ -224,7 +224,7 @@ impl Chain {
             let mut left = EXERCISED_VOLS;
             for at in 0..self.inputs.len() {
                 let input = &self.inputs[at];
-                let wanted = input.early.is_exercised() && input.is_new();
+                let wanted = input.early.is_exercised() && input.dirty;
                 let quote = self.valid_quote(at as u32).filter(|_| wanted);
                 let Some((bid, ask)) = quote.filter(|_| left > 0) else { continue };
                 left -= 1;

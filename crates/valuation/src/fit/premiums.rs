@@ -1,4 +1,5 @@
-//! The early-exercise premiums of one expiry of a fit, kept while what they depend on all but rests.
+//! The early-exercise premiums of one expiry of a fit, kept while what they depend on all but
+//! rests.
 
 use crate::early_exercise::{ExerciseTerms, premium};
 use pricing::black::OptionKind;
