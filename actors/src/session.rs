@@ -207,6 +207,27 @@ impl SessionRole {
                 self.run(LinkInput::Disconnected, cx);
                 Ok(())
             }
+            BrokerEvent::BrokerLost { reason } => {
+                tracing::warn!(reason, "the broker can't be reached");
+                self.run(LinkInput::BrokerLost, cx);
+                Ok(())
+            }
+            BrokerEvent::BrokerBack { reason } => {
+                tracing::info!(reason, "the broker is back");
+                self.run(LinkInput::BrokerBack, cx);
+                Ok(())
+            }
+            BrokerEvent::Gap { reason } => {
+                tracing::warn!(reason, "reports may be missing");
+                let _ = self.spec.reconciler.send(ReconcilerMessage::Stirred);
+                let _ = self.spec.reconciler.send(ReconcilerMessage::Request(reason));
+                Ok(())
+            }
+            BrokerEvent::HumanNeeded { reason } => {
+                tracing::error!(reason, "the broker link needs a person");
+                self.run(LinkInput::HumanNeeded, cx);
+                Ok(())
+            }
             BrokerEvent::Report(report) => {
                 let _ = self.spec.reconciler.send(ReconcilerMessage::Stirred);
                 self.tell_desk(DeskMessage::Report(Box::new(report)))

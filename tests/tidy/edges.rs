@@ -88,7 +88,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap", &["optionsib"]),
     ("metrics", &["actors"]),
     ("metrics-exporter-prometheus", &["optionsib"]),
-    ("tokio", &["actors", "chaos", "gateway", "optionsib"]),
+    ("tokio", &["actors", "broker", "chaos", "gateway", "optionsib"]),
     ("prost", &["gateway"]),
     ("rand", &[]),
 ];

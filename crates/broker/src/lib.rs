@@ -1,7 +1,8 @@
 //! The broker: one seam, and what stands behind it. The seam speaks the words of `trading`; behind
-//! it is the simulated broker, which alone knows `exchange`. (Interactive Brokers' adapter will
-//! stand beside it and alone name its crate.) It decides no trade.
+//! it are the simulated broker, which alone knows `exchange`, and the adapter to Interactive
+//! Brokers, which alone names its crate. It decides no trade.
 
+pub mod ib;
 pub mod link;
 pub mod port;
 pub mod simulated;

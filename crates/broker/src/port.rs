@@ -25,6 +25,26 @@ pub enum BrokerEvent {
         /// Why, in words.
         reason: String,
     },
+    /// It stands, but the broker behind it can't be reached.
+    BrokerLost {
+        /// Why, in words.
+        reason: String,
+    },
+    /// The broker is back; what happened meanwhile must be asked.
+    BrokerBack {
+        /// What was said.
+        reason: String,
+    },
+    /// Reports may be missing.
+    Gap {
+        /// Why, in words.
+        reason: String,
+    },
+    /// Only a person can help: a login, a wrong account.
+    HumanNeeded {
+        /// What for.
+        reason: String,
+    },
     /// A report from the live stream.
     Report(Report),
     /// A complete answer to a question.
@@ -45,6 +65,12 @@ pub enum WriteError {
     /// There is no connection: it certainly did not leave.
     #[error("the order was not written, the broker link is down; it is reconciled on reconnect")]
     NotConnected,
+    /// The broker takes no more messages at this moment: it certainly did not leave.
+    #[error("the order was not written, the broker's message limit is used up; it is tried again")]
+    Paced,
+    /// The protocol has no words for it: it certainly did not leave.
+    #[error("the order was not written, it can't be said to the broker: {0}")]
+    Unwritable(String),
     /// The connection broke during the write: nobody knows.
     #[error("the connection broke while the order was written, its fate is unknown")]
     Broken,
@@ -55,7 +81,7 @@ impl WriteError {
     #[must_use]
     pub const fn may_have_left(&self) -> bool {
         match self {
-            Self::Refused(_) | Self::NotConnected => false,
+            Self::Refused(_) | Self::NotConnected | Self::Paced | Self::Unwritable(_) => false,
             Self::Broken => true,
         }
     }

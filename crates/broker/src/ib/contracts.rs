@@ -1,0 +1,236 @@
+//! The terms of what may be traded, as the broker told them, kept for the day.
+//!
+//! Orders and lines need an instrument's routing and currency, not only its number; details are
+//! throttled, so each is asked once a day. Not here: when to ask (`data`).
+
+use super::translate::TranslateError;
+use ibapi::contracts::{ContractDetails, OptionRight, SecurityType};
+use market::instrument::{
+    ConId, Deliverable, ExerciseStyle, Fixing, FutureTerms, Instrument, InstrumentKind,
+    OptionTerms, Right, Settlement, TickRule,
+};
+use market::money::{Currency, Multiplier, Price};
+use market::time::{Date, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Instruments held at most; a hundred chains.
+const INSTRUMENTS_MAX: usize = 200_000;
+/// Options of a stock or an index end trading at this hour of their exchange, unless told.
+const CLOSE_HOUR: &str = "16:00:00";
+const EXCHANGE_ZONE: &str = "America/New_York";
+
+/// Shared by whoever writes orders and whoever opens lines.
+#[derive(Debug, Default)]
+pub struct ContractBook(RwLock<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
+    instruments: BTreeMap<ConId, Arc<Instrument>>,
+    /// Roots whose chain was asked, and on which day.
+    asked: BTreeMap<String, Date>,
+}
+
+impl ContractBook {
+    /// Takes terms; a later word about the same contract replaces them. Beyond the bound nothing is
+    /// taken, and what isn't known can't be traded.
+    pub fn insert(&self, instrument: Instrument) {
+        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if held.instruments.len() < INSTRUMENTS_MAX {
+            held.instruments.insert(instrument.con_id, Arc::new(instrument));
+        }
+    }
+
+    /// The terms of a contract.
+    #[must_use]
+    pub fn get(&self, con_id: ConId) -> Option<Arc<Instrument>> {
+        let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        held.instruments.get(&con_id).cloned()
+    }
+
+    /// Whether the chain of `symbol` still has to be asked on `day`; it counts as asked from here.
+    #[must_use]
+    pub fn needs_chain(&self, symbol: &str, day: Date) -> bool {
+        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        held.asked.insert(symbol.to_owned(), day) != Some(day)
+    }
+
+    /// An answer did not come: the chain is to be asked again.
+    pub fn forget_chain(&self, symbol: &str) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).asked.remove(symbol);
+    }
+}
+
+/// The con id as the protocol carries it.
+#[must_use]
+pub fn wire_id(con_id: ConId) -> i32 {
+    i32::try_from(con_id.0).unwrap_or(i32::MAX)
+}
+
+/// The terms that `details` tell. Exercise and settlement follow from what an option is written on:
+/// IB doesn't say them. Options on indices are taken as European, in cash; on stocks and futures as
+/// American, by delivery. Adjusted options (a multiplier that isn't a whole number, or 0) are
+/// refused.
+///
+/// # Errors
+/// Terms that aren't complete or that we don't trade.
+pub fn instrument_of(details: &ContractDetails) -> Result<Instrument, TranslateError> {
+    let contract = &details.contract;
+    let refuse = |reason: &str| TranslateError::Terms {
+        con_id: contract.contract_id,
+        reason: reason.to_owned(),
+    };
+    let number = u32::try_from(contract.contract_id).map_err(|_| refuse("no number"))?;
+    let currency =
+        Currency::try_from(contract.currency.0.clone()).map_err(|_| refuse("no currency"))?;
+    let tick = Price::from_f64(details.min_tick)
+        .filter(|tick| *tick > Price::ZERO)
+        .ok_or_else(|| refuse("no price increment"))?;
+    let last_trade = || last_trade(details).ok_or_else(|| refuse("no last trading moment"));
+    let last_day = contract.last_trade_date_or_contract_month.get(..8).unwrap_or_default();
+    // A contract that trades until the day before it expires is fixed at that day's opening.
+    let real = details.real_expiration_date.get(..8).unwrap_or(last_day);
+    let fixing = if real == last_day { Fixing::Pm } else { Fixing::Am };
+    let expiry = || Date::parse(real).map_err(|_| refuse("no expiry"));
+    let on_index = details.under_security_type == "IND";
+    let option = |on_index: bool| -> Result<OptionTerms, TranslateError> {
+        Ok(OptionTerms {
+            underlying: u32::try_from(details.under_contract_id)
+                .ok()
+                .filter(|underlying| *underlying > 0)
+                .map(ConId)
+                .ok_or_else(|| refuse("no underlying"))?,
+            right: match contract.right {
+                Some(OptionRight::Call) => Right::Call,
+                Some(OptionRight::Put) => Right::Put,
+                None => return Err(refuse("neither call nor put")),
+            },
+            strike: Price::from_f64(contract.strike).ok_or_else(|| refuse("no strike"))?,
+            expiry: expiry()?,
+            last_trade: last_trade()?,
+            style: if on_index { ExerciseStyle::European } else { ExerciseStyle::American },
+            settlement: if on_index { Settlement::Cash } else { Settlement::Physical },
+            fixing,
+            deliverable: Deliverable::Standard,
+        })
+    };
+    let kind = match contract.security_type {
+        SecurityType::Stock => InstrumentKind::Stock,
+        SecurityType::Index => InstrumentKind::Index,
+        SecurityType::Option => InstrumentKind::Option(option(on_index)?),
+        SecurityType::FuturesOption => InstrumentKind::FutureOption(option(false)?),
+        SecurityType::Future => InstrumentKind::Future(FutureTerms {
+            expiry: expiry()?,
+            last_trade: last_trade()?,
+            settlement: Settlement::Cash,
+            fixing,
+        }),
+        _ => return Err(refuse("not a stock, an index, a future or an option")),
+    };
+    let multiplier = match kind {
+        InstrumentKind::Stock | InstrumentKind::Index => Multiplier(1),
+        InstrumentKind::Future(_) | InstrumentKind::Option(_) | InstrumentKind::FutureOption(_) => {
+            let whole = contract.multiplier.trim_end_matches(".0").parse();
+            let positive = whole.ok().filter(|multiplier| *multiplier > 0);
+            Multiplier(positive.ok_or_else(|| refuse("no whole multiplier"))?)
+        }
+    };
+    let listed = details.valid_exchanges.iter().find(|exchange| *exchange != "SMART");
+    let own = [&contract.primary_exchange.0, &contract.exchange.0];
+    let own = own.into_iter().find(|exchange| !exchange.is_empty() && *exchange != "SMART");
+    Ok(Instrument {
+        con_id: ConId(number),
+        symbol: contract.symbol.0.clone(),
+        local_symbol: contract.local_symbol.clone(),
+        exchange: own.or(listed).cloned().unwrap_or_default(),
+        currency,
+        multiplier,
+        tick: TickRule::flat(tick),
+        trading_class: contract.trading_class.clone(),
+        kind,
+    })
+}
+
+/// The end of trading: the day that is named, at the hour that is named or the usual one.
+fn last_trade(details: &ContractDetails) -> Option<Timestamp> {
+    let day = details.contract.last_trade_date_or_contract_month.get(..8)?;
+    let (hour, zone) = if details.last_trade_time.is_empty() {
+        (CLOSE_HOUR.to_owned(), EXCHANGE_ZONE)
+    } else {
+        let hour = &details.last_trade_time;
+        let seconds = if hour.len() == 5 { ":00" } else { "" };
+        let zone = details.time_zone_id.as_str();
+        (format!("{hour}{seconds}"), if zone.is_empty() { EXCHANGE_ZONE } else { zone })
+    };
+    super::translate::time(&format!("{day} {hour} {zone}")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ibapi::contracts::{Contract, Exchange, Symbol};
+
+    fn details() -> ContractDetails {
+        ContractDetails {
+            contract: Contract {
+                contract_id: 9,
+                symbol: Symbol("AAPL".to_owned()),
+                security_type: SecurityType::Option,
+                last_trade_date_or_contract_month: "20261218".to_owned(),
+                strike: 250.0,
+                right: Some(OptionRight::Put),
+                multiplier: "100".to_owned(),
+                exchange: Exchange("SMART".to_owned()),
+                trading_class: "AAPL".to_owned(),
+                ..Contract::default()
+            },
+            min_tick: 0.01,
+            under_contract_id: 4,
+            under_security_type: "STK".to_owned(),
+            valid_exchanges: vec!["SMART".to_owned(), "CBOE".to_owned()],
+            ..ContractDetails::default()
+        }
+    }
+
+    #[test]
+    fn an_option_on_a_stock_is_american_and_ends_at_the_close() {
+        let instrument = instrument_of(&details()).unwrap();
+        let terms = instrument.option().unwrap();
+        assert_eq!(
+            (terms.style, terms.settlement),
+            (ExerciseStyle::American, Settlement::Physical)
+        );
+        assert_eq!(terms.strike, Price::from_units(250));
+        assert_eq!(instrument.exchange, "CBOE");
+        // 16:00 in New York, in winter.
+        assert_eq!(super::super::translate::time("20261218-21:00:00"), Ok(terms.last_trade));
+    }
+
+    #[test]
+    fn terms_that_move_money_are_never_guessed() {
+        let broken: [fn(&mut ContractDetails); 6] = [
+            |one| one.contract.multiplier = String::new(),
+            |one| one.contract.multiplier = "95.5".to_owned(),
+            |one| one.contract.right = None,
+            |one| one.under_contract_id = 0,
+            |one| one.min_tick = 0.0,
+            |one| one.contract.last_trade_date_or_contract_month = "202612".to_owned(),
+        ];
+        for (case, damage) in broken.into_iter().enumerate() {
+            let mut one = details();
+            damage(&mut one);
+            assert!(instrument_of(&one).is_err(), "case {case}");
+        }
+    }
+
+    #[test]
+    fn a_chain_is_asked_once_a_day_unless_no_answer_came() {
+        let book = ContractBook::default();
+        let day = Date::parse("20261120").unwrap();
+        assert!(book.needs_chain("SIM", day));
+        assert!(!book.needs_chain("SIM", day));
+        assert!(book.needs_chain("SIM", day.plus_days(1)));
+        book.forget_chain("SIM");
+        assert!(book.needs_chain("SIM", day.plus_days(1)));
+    }
+}
