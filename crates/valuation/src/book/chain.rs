@@ -11,7 +11,7 @@
 //! of trading as their time to expiry.
 
 use super::forward::{Carry, UnderlyingNow};
-use super::premiums::{Early, Renewed};
+use super::premiums::{DUE_WORK, Early, FIRST_WORK};
 use super::settings::{BookCounts, BookSettings};
 use crate::early_exercise::Added;
 use crate::view::{ChainView, DataState, FairValue, OptionLine, UnitGreeks};
@@ -249,11 +249,9 @@ impl Chain {
         if has_forward {
             let all = self.moved_since_computed(now, settings);
             let mut smile = self.value(all, settings, scratch, counts);
-            let mut renewed = self.renew_premiums(Renewed::default(), now, counts);
-            for _ in 0..FIRST_ROUNDS {
-                if renewed.unknown == 0 {
-                    break;
-                }
+            let mut renewed = self.renew_premiums(DUE_WORK, now, counts);
+            let rounds = if renewed.unknown > 0 { FIRST_ROUNDS } else { 0 };
+            for _ in 0..rounds {
                 // New premiums change the forward and the vols that they were solved at.
                 self.expand_premiums();
                 let mut carry = self.carry;
@@ -261,10 +259,12 @@ impl Chain {
                 carry.update(self, underlying, now, settings, scratch);
                 self.take_carry(carry, now);
                 smile = self.value(true, settings, scratch, counts);
-                let again = self.renew_premiums(renewed, now, counts);
-                renewed.unknown = again.unknown + again.due;
+                renewed = self.renew_premiums(FIRST_WORK, now, counts);
+                if !renewed.any() {
+                    break;
+                }
             }
-            if renewed.unknown + renewed.due > 0 {
+            if renewed.any() {
                 smile = self.value(true, settings, scratch, counts);
             }
             self.vols_of_exercised(now, counts);

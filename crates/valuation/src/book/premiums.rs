@@ -16,8 +16,8 @@ use pricing::dividends::CashDividend;
 
 /// Work of one round on what is due, in about microseconds on a current core; and on what is not
 /// known, or follows from what was not.
-const DUE_WORK: u32 = 5_000;
-const FIRST_WORK: u32 = 50_000;
+pub(super) const DUE_WORK: u32 = 5_000;
+pub(super) const FIRST_WORK: u32 = 50_000;
 /// A premium without cash dividends; a call for each of them; a put, and each of them for it.
 const PLAIN_WORK: u32 = 10;
 const CALL_DIVIDEND_WORK: u32 = 40;
@@ -52,6 +52,12 @@ pub(super) struct Renewed {
     pub(super) unknown: usize,
     /// Anew.
     pub(super) due: usize,
+}
+
+impl Renewed {
+    pub(super) const fn any(self) -> bool {
+        self.unknown + self.due > 0
+    }
 }
 
 /// What could not be priced is tried again after so many seconds.
@@ -140,15 +146,14 @@ impl Chain {
         Moment { spot: self.carry.spot(), vol, years: self.years, carry: self.carry.ratio }
     }
 
-    /// Solves what is not known yet, and what is due: all of it if some was not known `before`.
+    /// Solves what is not known yet, and what is due as far as `due_work` goes.
     pub(super) fn renew_premiums(
         &mut self,
-        before: Renewed,
+        mut due_work: u32,
         now: Timestamp,
         counts: &mut BookCounts,
     ) -> Renewed {
         let mut first_work = FIRST_WORK;
-        let mut due_work = if before.unknown > 0 { FIRST_WORK } else { DUE_WORK };
         let lines = self.inputs.len();
         let mut first_left = None;
         let mut found = Renewed::default();
@@ -177,7 +182,7 @@ impl Chain {
             let work = work(ahead.len() as u32, self.inputs[at].is_call);
             let left = if unknown { &mut first_work } else { &mut due_work };
             // One is always done, however long it takes.
-            if work > *left && found.unknown + found.due > 0 {
+            if work > *left && found.any() {
                 first_left = first_left.or(Some(at));
                 continue;
             }
@@ -192,7 +197,7 @@ impl Chain {
             *counter += 1;
         }
         self.next_renewal = first_left.unwrap_or(0);
-        // What is left is gone on with although no quote comes.
+        // What is left is gone on with in the next round, whichever expiry's quotes call for it.
         self.touched |= first_left.is_some();
         found
     }

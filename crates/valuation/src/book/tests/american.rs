@@ -2,7 +2,7 @@
 //! once and after moves that the slopes have to follow.
 
 use super::*;
-use crate::book::premiums::Renewed;
+use crate::book::premiums::{self, Renewed};
 use market::corporate_action::DividendSchedule;
 use pricing::american::{Accuracy, AmericanGreeks};
 use pricing::black::SpotContract;
@@ -212,7 +212,7 @@ fn a_line_whose_premium_is_not_known_is_not_traded_on() {
     chain.quote(at, quote(2.5, 0.02, START).quote, true, true);
     // Without a volatility there is nothing to solve it at.
     let mut counts = BookCounts::default();
-    let found = chain.renew_premiums(Renewed::default(), START, &mut counts);
+    let found = chain.renew_premiums(premiums::DUE_WORK, START, &mut counts);
     assert_eq!(found, Renewed::default());
     assert_eq!(counts.premiums_solved, 0);
 }
