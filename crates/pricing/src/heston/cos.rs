@@ -148,8 +148,10 @@ impl<const COLUMNS: usize> Kernel for Puts<'_, COLUMNS> {
     }
 }
 
-/// Undiscounted prices of every strike. Error below 1e-8 of the forward where the series settles
-/// within 4096 terms, else a refusal.
+/// Undiscounted prices of every strike. Error below 1e-11 of the larger of forward and strike where
+/// the series settles within 4096 terms, else a refusal: measured (tests/heston.rs), on a range that
+/// is proven (Markov's inequality, as Junike, Pankrashkin, Applied Mathematics and Computation 421,
+/// 2022, have it).
 pub fn chain(
     heston: &Heston,
     forward: f64,
