@@ -338,18 +338,21 @@ impl Search {
         }
     }
 
-    /// Half the sum of squared residuals; none where the series does not settle.
-    fn cost(&mut self, heston: &Heston) -> Option<f64> {
-        for block in &self.blocks {
+    /// Half the sum of squared residuals of every `stride`th expiry; none where the series does not
+    /// settle.
+    fn cost(&mut self, heston: &Heston, stride: usize) -> Option<f64> {
+        let mut cost = 0.0;
+        for block in self.blocks.iter().step_by(stride) {
             self.alone.fill(heston, block.years, MOMENTS).ok()?;
             let lanes = block.from..block.to;
             let out = &mut self.columns[0][lanes.clone()];
-            self.alone.puts(&self.log_strike[lanes], [out]);
+            self.alone.puts(&self.log_strike[lanes.clone()], [out]);
+            cost += self.cost_of_columns(lanes);
         }
-        Some(self.cost_of_columns())
+        Some(cost)
     }
 
-    /// The same, leaving the slopes in the columns.
+    /// The same of all expiries, leaving prices and slopes in the columns.
     fn cost_and_slopes(&mut self, heston: &Heston) -> Option<f64> {
         for block in &self.blocks {
             self.with_slopes.fill(heston, block.years, MOMENTS).ok()?;
@@ -357,12 +360,14 @@ impl Search {
             let out = self.columns.each_mut().map(|column| &mut column[lanes.clone()]);
             self.with_slopes.puts(&self.log_strike[lanes.clone()], out);
         }
-        Some(self.cost_of_columns())
+        Some(self.cost_of_columns(0..self.vol.len()))
     }
 
-    fn cost_of_columns(&self) -> f64 {
-        let lanes = self.columns[0].iter().zip(&self.price).zip(&self.weight);
-        lanes.map(|((model, price), weight)| 0.5 * ((model - price) * weight).powi(2)).sum()
+    fn cost_of_columns(&self, lanes: std::ops::Range<usize>) -> f64 {
+        let model = self.columns[0][lanes.clone()].iter();
+        let quoted = self.price[lanes.clone()].iter().zip(&self.weight[lanes]);
+        let off = model.zip(quoted).map(|(model, (price, weight))| (model - price) * weight);
+        off.map(|off| 0.5 * off * off).sum()
     }
 
     /// Gradient and curvature in the coordinates at a point, from the columns.
@@ -430,7 +435,7 @@ impl Search {
         }
         let heston = parameters(&point);
         // The columns hold the last trial, which may have been refused.
-        self.cost(&heston)?;
+        self.cost(&heston, 1)?;
         Some(self.report(&mut equations, heston, cost, steps, verdict))
     }
 

@@ -11,6 +11,8 @@ use crate::normal_equations::NormalEquations;
 /// Speeds of reversion and sizes of correlation that are tried.
 const REVERSIONS: [f64; 4] = [0.5, 1.5, 4.0, 10.0];
 const CORRELATIONS: [f64; 3] = [0.3, 0.6, 0.85];
+/// Expiries that candidates are priced on, at most: a good start needs no more.
+const EXPIRIES: usize = 4;
 
 /// A smile near the money: vol at the forward and its slope in log-moneyness.
 #[derive(Debug, Clone, Copy)]
@@ -24,11 +26,13 @@ impl Search {
     /// The best of the candidates; none if no one can be priced.
     pub(super) fn start(&mut self) -> Option<Heston> {
         let levels: Vec<Level> = (0..self.blocks.len()).map(|index| self.level(index)).collect();
+        let stride = self.blocks.len().div_ceil(EXPIRIES);
         let mut best: Option<(f64, Heston)> = None;
         for reversion in REVERSIONS {
             for correlation in CORRELATIONS {
                 let candidate = candidate(&levels, reversion, correlation);
-                let Some(cost) = self.cost(&candidate).filter(|cost| cost.is_finite()) else {
+                let Some(cost) = self.cost(&candidate, stride).filter(|cost| cost.is_finite())
+                else {
                     continue;
                 };
                 if best.is_none_or(|(least, _)| cost < least) {
