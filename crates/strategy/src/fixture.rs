@@ -23,7 +23,7 @@ use trading::intent::{Intent, Target};
 use trading::order::signed_legs;
 use trading::report::{EndState, Fill};
 use valuation::view::{
-    ChainView, DataState, MarketView, OptionLine, RegimeView, UnderlyingLine, UnitGreeks,
+    ChainView, DataState, FairValue, MarketView, OptionLine, RegimeView, UnderlyingLine, UnitGreeks,
 };
 
 pub(crate) const START: Timestamp = Timestamp::from_seconds(1_600_000_000);
@@ -190,6 +190,16 @@ pub(crate) fn spoil(view: &mut MarketView, id: u32) {
                 line.state = DataState::Flawed;
                 line.quote.bid = None;
             }
+        }
+    }
+}
+
+/// Gives every option of a view a model value `above` its mid, with a standard error.
+pub(crate) fn model(view: &mut MarketView, above: f64, standard_error: f64) {
+    for chain in view.chains.values_mut() {
+        for line in &mut Arc::make_mut(chain).lines {
+            let price = line.quote.mid().unwrap().to_f64() + above;
+            line.fair = Some(FairValue { price, standard_error, vol: 0.2 });
         }
     }
 }

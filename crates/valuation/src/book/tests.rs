@@ -288,6 +288,33 @@ fn the_future_is_the_forward_of_its_options() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+    #[test]
+    fn a_quote_has_no_say_in_its_fair_value_nor_in_the_unit_of_its_edge(
+        strike in 42_u32..58,
+        put in any::<bool>(),
+        shift in -0.9..0.9_f64,
+        half_spread in 0.01..0.5_f64,
+    ) {
+        let (_, mut book, before) = running();
+        let id = 1000 + 2 * strike + if put { 1000 } else { 0 };
+        let old = near(&before, id);
+        let mid = old.quote.mid().unwrap().to_f64();
+        let update = quote((mid + shift).max(half_spread + 0.01), half_spread, START);
+        book.on_quotes(&[(book.line_index(ConId(id)).unwrap(), update)]);
+        let new = near(&book.recompute(START).unwrap(), id);
+        let (was, is) = (old.fair.unwrap(), new.fair.unwrap());
+        prop_assert!((was.price - is.price).abs() <= 0.05 * was.standard_error, "{was:?} {is:?}");
+        let errors = is.standard_error / was.standard_error;
+        prop_assert!((errors - 1.0).abs() < 0.05, "{was:?} {is:?}");
+        // The edge moves by what the quote moved, and by nothing else.
+        let (at, tick) = (Price::from_f64(mid + shift).unwrap(), Price::from_micros(10_000));
+        let moved = was.edge_to_buy(at, tick).ticks - is.edge_to_buy(at, tick).ticks;
+        prop_assert!(moved.abs() <= 5.0 * was.standard_error, "{moved}");
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn whatever_comes_the_view_stays_sane(
