@@ -152,6 +152,7 @@ pub(crate) fn view_with(catalog: &Catalog, spot: f64, time_value: f64, now: Now)
                 gamma: 0.05,
                 vega: 10.0,
                 theta: -10.0,
+                rho: 5.0,
             }),
         };
         let chain = chains.entry((terms.underlying, terms.expiry)).or_insert_with(|| ChainView {

@@ -22,6 +22,9 @@ pub struct UnitGreeks {
     pub vega: f64,
     /// Price per year.
     pub theta: f64,
+    /// Price per 1.00 of the rate: of a stock or an index its price, dividends and borrow are held,
+    /// of a future its price.
+    pub rho: f64,
 }
 
 /// A model value that was not fitted with the quote it is compared to.
@@ -176,7 +179,7 @@ impl Line<'_> {
     pub const fn greeks(&self) -> Option<UnitGreeks> {
         match self {
             Self::Underlying(_) => {
-                Some(UnitGreeks { delta: 1.0, gamma: 0.0, vega: 0.0, theta: 0.0 })
+                Some(UnitGreeks { delta: 1.0, gamma: 0.0, vega: 0.0, theta: 0.0, rho: 0.0 })
             }
             Self::Option(line, _) => line.greeks,
         }

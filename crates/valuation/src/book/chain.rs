@@ -20,6 +20,7 @@ use market::money::Price;
 use market::quote::Quote;
 use market::time::{Date, Timestamp};
 use pricing::black::{EuropeanGreeks, EuropeanInputs};
+use pricing::dividends::CashDividend;
 use pricing::implied::{ImpliedInputs, NoVol, implied_vols};
 use pricing::smile::{Smile, SmileInputs};
 use std::time::Duration;
@@ -94,6 +95,8 @@ pub(super) struct Chain {
     growth: f64,
     /// The annual rate of that growth.
     carry_rate: f64,
+    /// Change of the forward per 1.00 of the rate.
+    forward_by_rate: f64,
     /// Cash dividends of the stock, by rising ex-date: midnight UTC before it trades without.
     pub(super) dividends: Vec<(Timestamp, f64)>,
     /// Where the next renewal of premiums begins.
@@ -117,6 +120,7 @@ impl Chain {
             years: 0.0,
             growth: 1.0,
             carry_rate: 0.0,
+            forward_by_rate: 0.0,
             dividends: Vec::new(),
             next_renewal: 0,
             touched: false,
@@ -296,6 +300,17 @@ impl Chain {
         let spot = carry.spot();
         self.growth = carry.ratio + if spot > 0.0 { cash / spot } else { 0.0 };
         self.carry_rate = libm::log(self.growth) / self.years;
+        // A dividend leaves the forward with what it would have earned until the expiry; a future
+        // is its own forward.
+        let kept = |paid: CashDividend| {
+            let grown = libm::exp(self.carry_rate * (self.years - paid.years));
+            paid.years * paid.cash * grown
+        };
+        self.forward_by_rate = if carry.is_on_future() {
+            0.0
+        } else {
+            self.years * carry.forward() + self.dividends_ahead(now).map(kept).sum::<f64>()
+        };
     }
 
     /// Vols, Greeks and fair values, with the premiums that are known.
@@ -415,10 +430,10 @@ impl Chain {
     }
 
     /// Sensitivities to the underlying from those of the European option to the forward (delta,
-    /// gamma, vega, theta), and what early exercise adds.
+    /// gamma, vega, theta, rho), and what early exercise adds.
     pub(super) fn unit_greeks(
         &self,
-        [delta, gamma, vega, theta]: [f64; 4],
+        [delta, gamma, vega, theta, rho]: [f64; 5],
         added: &Added,
     ) -> UnitGreeks {
         let growth = self.growth;
@@ -427,6 +442,7 @@ impl Chain {
             gamma: gamma * growth * growth + added.gamma,
             vega: vega + added.vega,
             theta: theta - self.carry_rate * self.carry.forward() * delta + added.theta,
+            rho: rho + self.forward_by_rate * delta + added.rho,
         }
     }
 
@@ -568,8 +584,9 @@ impl Chain {
     }
 }
 
-fn of_lane(greeks: &EuropeanGreeks, lane: usize) -> [f64; 4] {
-    [greeks.delta[lane], greeks.gamma[lane], greeks.vega[lane], greeks.theta[lane]]
+fn of_lane(greeks: &EuropeanGreeks, lane: usize) -> [f64; 5] {
+    let EuropeanGreeks { delta, gamma, vega, theta, rho, .. } = greeks;
+    [delta, gamma, vega, theta, rho].map(|column| column[lane])
 }
 
 fn fill_greeks(scratch: &mut Scratch) {

@@ -150,6 +150,12 @@ fn a_priced_chain_gives_its_volatilities_and_forward_back() {
     let call = near(&view, 1100).greeks.unwrap();
     assert!((call.delta - 0.52).abs() < 0.03, "{call:?}");
     assert!(call.gamma > 0.0 && call.vega > 0.0 && call.theta < 0.0);
+    // Call less put is worth spot less discounted strike, less the yield's share: only the strike
+    // knows the rate.
+    let put = near(&view, 2100).greeks.unwrap();
+    let years = START.years_until(last_trade(30));
+    let strike = 100.0 * years * libm::exp(-RATE * years);
+    assert!((call.rho - put.rho - strike).abs() < 0.02, "{call:?} {put:?} {strike}");
     let counts = book.counts();
     assert_eq!(counts.quotes_seen, 85);
     assert!(counts.fresh_with_own_vol * 10 >= counts.fresh * 9 && counts.fresh > 60, "{counts:?}");
@@ -284,6 +290,10 @@ fn the_future_is_the_forward_of_its_options() {
     let view = book.recompute(START).unwrap();
     let chain = view.chains.values().next().unwrap();
     assert!((chain.forward - 100.0 * growth).abs() < 1e-6);
+    // With the future's price held, the rate only discounts.
+    let call = near(&view, 1100);
+    let (rho, price) = (call.greeks.unwrap().rho, call.quote.mid().unwrap().to_f64());
+    assert!((rho + chain.years * price).abs() < 1e-3, "{rho} {price}");
     assert_eq!(near(&view, 1100).state, DataState::Fresh);
 }
 
