@@ -148,6 +148,7 @@ pub fn view() -> MarketView {
             ((FUTURE, first), Arc::new(chain(near, first, FIRST_END))),
             ((FUTURE, second), Arc::new(chain(vec![line(LATE_CALL)], second, SECOND_END))),
         ]),
+        surface: None,
         regime: RegimeView {
             realised_vol: Some(0.2),
             implied_vol: Some(0.3),

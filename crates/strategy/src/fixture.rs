@@ -175,6 +175,7 @@ pub(crate) fn view_with(catalog: &Catalog, spot: f64, time_value: f64, now: Now)
         time,
         underlyings,
         chains: chains.into_iter().map(|(key, chain)| (key, Arc::new(chain))).collect(),
+        surface: None,
         regime: RegimeView {
             realised_vol: Some(0.2),
             implied_vol: Some(0.2),

@@ -454,15 +454,8 @@ impl Chain {
         let log_forward = libm::log(self.carry.forward());
         for (line, input) in self.lines.iter().zip(&mut self.inputs) {
             input.in_smile = None;
-            let (Some(vol), Some((bid, ask))) = (line.implied_vol, line.quote.both()) else {
-                continue;
-            };
-            if !(input.live && input.valid && input.vega > 0.0) {
-                continue;
-            }
-            let tick = input.tick.increment(ask).to_f64();
-            let half_spread = (0.5 * (ask.to_f64() - bid.to_f64())).max(0.5 * tick);
-            let error = HALF_SPREAD_TO_DEVIATION * half_spread / input.vega;
+            let Some((vol, half_width)) = vol_and_half_width(line, input) else { continue };
+            let error = HALF_SPREAD_TO_DEVIATION * half_width;
             if error <= WIDEST_VOL_ERROR {
                 input.in_smile = Some(scratch.vol.len() as u32);
                 scratch.log_moneyness.push(input.log_strike - log_forward);
@@ -476,6 +469,16 @@ impl Chain {
             vol_error: &scratch.error,
         };
         Smile::fit(&inputs, settings.smile_roughness).ok()
+    }
+
+    /// Log-moneyness, vol and half its bid-ask spread in vol, of each quote in the smile.
+    pub(super) fn named_vols(&self) -> impl Iterator<Item = [f64; 3]> + '_ {
+        let log_forward = libm::log(self.carry.forward());
+        let lines = self.lines.iter().zip(&self.inputs);
+        lines.filter(|(_, input)| input.in_smile.is_some()).filter_map(move |(line, input)| {
+            let (vol, half_width) = vol_and_half_width(line, input)?;
+            Some([input.log_strike - log_forward, vol, half_width])
+        })
     }
 
     /// Each line's value by the other quotes; Greeks from it where the line has no own volatility.
@@ -582,6 +585,15 @@ impl Chain {
         let (bid, ask): (Price, Price) = both;
         self.inputs[at as usize].valid.then(|| (bid.to_f64(), ask.to_f64()))
     }
+}
+
+/// The vol that a line's own quote names, and half its bid-ask spread in vol.
+fn vol_and_half_width(line: &OptionLine, input: &Input) -> Option<(f64, f64)> {
+    let (vol, (bid, ask)) = line.implied_vol.zip(line.quote.both())?;
+    let tick = input.tick.increment(ask).to_f64();
+    let half_spread = (0.5 * (ask.to_f64() - bid.to_f64())).max(0.5 * tick);
+    let named = input.live && input.valid && input.vega > 0.0;
+    named.then(|| (vol, half_spread / input.vega))
 }
 
 fn of_lane(greeks: &EuropeanGreeks, lane: usize) -> [f64; 5] {

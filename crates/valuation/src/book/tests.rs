@@ -7,11 +7,13 @@ use market::instrument::{
 };
 use market::money::{Currency, Multiplier, Price};
 use market::quote::Level;
+use pricing::arbitrage::{Grid, prove};
 use pricing::black::{ForwardContract, OptionKind};
 use proptest::prelude::*;
 use std::time::Duration;
 
 mod american;
+mod surface;
 
 const START: Timestamp = Timestamp::from_seconds(1_600_000_000);
 const RATE: f64 = 0.02;
@@ -351,6 +353,10 @@ proptest! {
             let Some(view) = book.recompute(now) else { continue };
             prop_assert!(view.version > version);
             version = view.version;
+            if let Some(surface) = &view.surface {
+                prop_assert!(surface.time <= now && surface.version <= version);
+                prove(&surface.surface, Grid { points: 201, reach: 10.0 }).unwrap();
+            }
             prop_assert!((0.0..=1.0).contains(&view.regime.fresh_share.unwrap_or(0.0)));
             for chain in view.chains.values() {
                 prop_assert!(chain.last_trade > now && chain.forward.is_finite());
