@@ -30,6 +30,7 @@ use desk::desk::{
     Backlog, Context as DeskContext, Desk, DeskAnswer, DeskConfig, DeskEvent, Effect,
     IntentOutcome, NextWake, RefusedSend, Surroundings,
 };
+use desk::proof::ProofSchedule;
 use desk::reconcile::RoundResult;
 use desk::record::Record;
 use desk::view::DeskView;
@@ -210,8 +211,7 @@ pub struct DeskRole {
     stage: Stage,
     /// The last record of this role.
     last_own: Seq,
-    /// The last record of this role when live and fold were last compared.
-    proven: Option<Seq>,
+    proofs: ProofSchedule,
     market_offset: Now,
 }
 
@@ -226,8 +226,8 @@ impl DeskRole {
         let stage = Stage::Recovering { recovering, early };
         let last_own = Seq::ZERO;
         let spec = spec.clone();
-        let mut role =
-            Self { spec, tag, generation, stage, last_own, proven: None, market_offset: now };
+        let proofs = ProofSchedule::default();
+        let mut role = Self { spec, tag, generation, stage, last_own, proofs, market_offset: now };
         role.try_recover(cx)?;
         Ok(role)
     }
@@ -517,14 +517,18 @@ impl DeskRole {
     fn prove(&mut self, cx: &Context<DeskMessage>) -> Result<(), RoleError> {
         let Stage::Running(running) = &self.stage else { return Ok(()) };
         let durable = self.spec.journal.durable();
-        if self.last_own > durable || self.proven == Some(self.last_own) {
+        if self.last_own > durable {
             return Ok(());
         }
-        self.proven = Some(self.last_own);
         let live = running.desk.state();
+        let now = cx.now();
+        let size = (live.orders.len() + live.ledger.executions_booked()) as u64;
+        if !self.proofs.take_if_due(self.last_own.0, size, now.process) {
+            return Ok(());
+        }
         let same =
             self.spec.keeper.at(durable, |books| books.desk == *live).map_err(RoleError::failed)?;
-        let now = cx.now().market;
+        let now = now.market;
         self.spec.audit.tell(move |auditor| auditor.on_state_compared(durable.0, same, now));
         Ok(())
     }

@@ -66,7 +66,8 @@ pub fn wire(life: &Life<'_>, clock: &Clock) -> Result<Wiring, SimulationError> {
         },
         open_snapshots: Arc::new(move || medium.snapshots()),
         keeper,
-        snapshot_interval: Duration::from_secs(600),
+        // Virtual hours pass in moments, and an hour's tail is soon folded.
+        snapshot_interval: Duration::from_secs(3_600),
         snapshot_records: 20_000,
         order_port: Arc::new(move || {
             let port = SimulatedOrderPort::new(Arc::clone(&venue), port.clone());

@@ -62,9 +62,9 @@ struct VenueState {
     source: MarketSource,
     files: Option<VenueFiles>,
     orders: Option<OrderClient>,
-    feeds: BTreeMap<String, Feed>,
-    routes: BTreeMap<ConId, (String, u32)>,
-    latest: BTreeMap<ConId, Quote>,
+    feeds: BTreeMap<Arc<str>, Feed>,
+    /// By instrument: its last quote, and the feed and line on which a client follows it.
+    watched: BTreeMap<ConId, Watched>,
     tap: Option<WireTap>,
     on_listed: Option<ListingListener>,
     on_request: Option<RequestListener>,
@@ -76,6 +76,12 @@ struct VenueState {
 struct OrderClient {
     connection: u64,
     sink: EventSink,
+}
+
+#[derive(Default)]
+struct Watched {
+    latest: Option<Quote>,
+    route: Option<(Arc<str>, u32)>,
 }
 
 struct Feed {
@@ -93,8 +99,7 @@ impl SimulatedVenue {
             files,
             orders: None,
             feeds: BTreeMap::new(),
-            routes: BTreeMap::new(),
-            latest: BTreeMap::new(),
+            watched: BTreeMap::new(),
             tap: None,
             on_listed: None,
             on_request: None,
@@ -160,7 +165,7 @@ impl SimulatedVenue {
         state.orders = None;
         state.exchange.drop_reports();
         state.feeds.clear();
-        state.routes.clear();
+        state.watched.values_mut().for_each(|watched| watched.route = None);
         state.on_listed = None;
     }
 
@@ -217,8 +222,9 @@ impl VenueState {
         self.steps_unsaved = self.steps_unsaved.saturating_add(1);
         self.quotes_total += step.quotes.len() as u64;
         for (con_id, quote) in &step.quotes {
-            self.latest.insert(*con_id, *quote);
-            if let Some((name, line)) = self.routes.get(con_id)
+            let watched = self.watched.entry(*con_id).or_default();
+            watched.latest = Some(*quote);
+            if let Some((name, line)) = &watched.route
                 && let Some(feed) = self.feeds.get_mut(name)
             {
                 feed.batch.push((*line, translate::raw_quote(quote)));
@@ -397,18 +403,22 @@ impl SimulatedDataPort {
 impl DataPort for SimulatedDataPort {
     fn subscribe(&mut self, name: &str, con_ids: &[ConId], sink: Arc<dyn DataSink>) {
         let mut state = self.0.lock();
-        state.routes.retain(|_, (owner, _)| owner != name);
+        let name: Arc<str> = Arc::from(name);
+        for watched in state.watched.values_mut() {
+            watched.route.take_if(|(owner, _)| *owner == name);
+        }
         let mut current = Vec::new();
         for (line, con_id) in (0_u32..).zip(con_ids) {
-            state.routes.insert(*con_id, (name.to_owned(), line));
+            let watched = state.watched.entry(*con_id).or_default();
+            watched.route = Some((Arc::clone(&name), line));
             sink.confirmed(line, DataType::Live);
-            if let Some(quote) = state.latest.get(con_id) {
+            if let Some(quote) = &watched.latest {
                 current.push((line, translate::raw_quote(quote)));
             }
         }
         if !current.is_empty() {
             sink.quotes(&current);
         }
-        state.feeds.insert(name.to_owned(), Feed { sink, batch: Vec::new() });
+        state.feeds.insert(name, Feed { sink, batch: Vec::new() });
     }
 }

@@ -12,6 +12,7 @@ pub mod fold;
 pub mod kill_switch;
 pub mod mutation;
 pub mod order_state;
+pub mod proof;
 pub mod reconcile;
 pub mod record;
 pub mod state;

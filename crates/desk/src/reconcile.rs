@@ -4,10 +4,14 @@
 //! meanwhile and are folded at once; a round during which one came proves nothing, so it is asked
 //! again. After [`ReconcilePolicy::rounds_max`] rounds the result is handed over as incomplete.
 //! What the answers mean is the desk's business.
+//!
+//! A periodic one of a link that has been reconciled asks only for the executions since shortly
+//! before the last that was told: its cost does not grow with the day. Whoever has a doubt requests
+//! one, and that one asks for all.
 
 use market::instrument::ConId;
 use market::money::{Currency, Money, Quantity};
-use market::time::ProcessTime;
+use market::time::{ProcessTime, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use trading::report::{Answer, CompletedOrder, OpenOrder, Question, Report};
@@ -24,6 +28,11 @@ pub struct ReconcilePolicy {
     pub pause: Duration,
     /// Rounds after which it is given up as incomplete.
     pub rounds_max: u32,
+    /// All executions are asked for at least this often.
+    pub all_executions: Duration,
+    /// Otherwise those so long before the last one that was told, and later: a broker may tell an
+    /// execution after later ones.
+    pub overlap: Duration,
 }
 
 impl Default for ReconcilePolicy {
@@ -33,6 +42,8 @@ impl Default for ReconcilePolicy {
             interval: Duration::from_secs(60),
             pause: Duration::from_secs(1),
             rounds_max: 10,
+            all_executions: Duration::from_secs(15 * 60),
+            overlap: Duration::from_secs(10 * 60),
         }
     }
 }
@@ -86,6 +97,8 @@ pub struct RoundResult {
     pub open: Vec<OpenOrder>,
     /// Ended orders.
     pub completed: Vec<CompletedOrder>,
+    /// Executions were asked from here on; `None`: all that the broker keeps.
+    pub since: Option<Timestamp>,
     /// Executions, busts, fees and lifecycle events, oldest first.
     pub reports: Vec<Report>,
     /// Signed positions.
@@ -107,12 +120,19 @@ struct Round {
 /// A round that is being asked.
 #[derive(Clone, Debug)]
 struct Asking {
+    asked: Asked,
     question: usize,
     deadline: ProcessTime,
     round: Round,
     /// The last round, if nothing came since it began.
     previous: Option<Round>,
     disturbed: bool,
+}
+
+/// What is told of a round besides its answers.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    since: Option<Timestamp>,
     rounds: u32,
     started: ProcessTime,
 }
@@ -126,6 +146,12 @@ pub struct Reconciler {
     wanted: bool,
     /// When the next one may begin, and why it would.
     next: ProcessTime,
+    /// The next one asks for all executions, whatever was told: a link or a doubt is new.
+    doubt: bool,
+    /// When all executions are due again.
+    all_due: ProcessTime,
+    /// The latest execution or event that a complete one of this link was told.
+    told: Option<Timestamp>,
     asking: Option<Box<Asking>>,
 }
 
@@ -139,6 +165,9 @@ impl Reconciler {
             link_generation: 0,
             wanted: true,
             next: ProcessTime::ZERO,
+            doubt: true,
+            all_due: ProcessTime::ZERO,
+            told: None,
             asking: None,
         }
     }
@@ -152,11 +181,15 @@ impl Reconciler {
                     self.asking = None;
                     self.next = now;
                     self.wanted = true;
+                    self.doubt = true;
                 }
                 self.link_up = up;
                 self.link_generation = generation;
             }
-            ReconcileEvent::Request { .. } => self.wanted = true,
+            ReconcileEvent::Request { .. } => {
+                self.wanted = true;
+                self.doubt = true;
+            }
             ReconcileEvent::Answer(answer) => self.on_answer(*answer, now, &mut effects),
             ReconcileEvent::LiveReport => {
                 if let Some(asking) = &mut self.asking {
@@ -168,7 +201,7 @@ impl Reconciler {
         if let Some(asking) = &self.asking
             && asking.deadline <= now
         {
-            let question = Question::ALL[asking.question];
+            let question = Question::all(asking.asked.since)[asking.question];
             self.give_up(&format!("{question:?} was not answered"), now, &mut effects);
         }
         let due = self.wanted && self.next <= now
@@ -176,38 +209,44 @@ impl Reconciler {
                 <= now.since(ProcessTime::ZERO);
         if self.link_up && self.asking.is_none() && due {
             self.wanted = false;
-            self.ask_round(None, 1, now, &mut effects);
+            let all = std::mem::take(&mut self.doubt) || self.all_due <= now;
+            let told = self.told.filter(|_| !all);
+            let since = told.map(|told| told.minus(self.policy.overlap));
+            if since.is_none() {
+                self.all_due = now + self.policy.all_executions;
+            }
+            let asked = Asked { since, rounds: 1, started: now };
+            self.ask_round(asked, None, &mut effects);
         }
         effects
     }
 
     fn ask_round(
         &mut self,
+        asked: Asked,
         previous: Option<Round>,
-        rounds: u32,
-        now: ProcessTime,
         effects: &mut Vec<ReconcileEffect>,
     ) {
         self.asking = Some(Box::new(Asking {
+            asked,
             question: 0,
-            deadline: now + self.policy.answer,
+            deadline: asked.started + self.policy.answer,
             round: Round::default(),
             previous,
             disturbed: false,
-            rounds,
-            started: now,
         }));
-        effects.push(ReconcileEffect::Ask(Question::ALL[0]));
+        effects.push(ReconcileEffect::Ask(Question::all(asked.since)[0]));
     }
 
     fn on_answer(&mut self, answer: Answer, now: ProcessTime, effects: &mut Vec<ReconcileEffect>) {
         let Some(asking) = &mut self.asking else {
             return;
         };
-        let Asking { question, deadline, round, previous, disturbed, rounds, started } =
-            &mut **asking;
+        let Asking { asked, question, deadline, round, previous, disturbed } = &mut **asking;
+        let asked = *asked;
+        let questions = Question::all(asked.since);
         // A late answer to an earlier question must not pass for this one's.
-        match (Question::ALL[*question], answer) {
+        match (questions[*question], answer) {
             (Question::OpenOrders, Answer::OpenOrders(mut open)) => {
                 open.sort_by_key(|order| order.perm_id);
                 round.open = open;
@@ -216,7 +255,7 @@ impl Reconciler {
                 completed.sort_by_key(|order| order.perm_id);
                 round.completed = completed;
             }
-            (Question::Executions, Answer::Executions(reports)) => round.reports = reports,
+            (Question::Executions { .. }, Answer::Executions(reports)) => round.reports = reports,
             (Question::Positions, Answer::Positions { mut positions, mut cash }) => {
                 positions.retain(|(_, quantity)| !quantity.is_zero());
                 positions.sort_unstable();
@@ -226,43 +265,47 @@ impl Reconciler {
             }
             _ => return,
         }
-        if *question + 1 < Question::ALL.len() {
+        if *question + 1 < questions.len() {
             *question += 1;
             *deadline = now + self.policy.answer;
-            effects.push(ReconcileEffect::Ask(Question::ALL[*question]));
+            effects.push(ReconcileEffect::Ask(questions[*question]));
             return;
         }
         let agrees = previous.as_ref() == Some(round) && !*disturbed;
-        let rounds = *rounds;
-        if agrees || rounds >= self.policy.rounds_max {
-            let started = *started;
+        if agrees || asked.rounds >= self.policy.rounds_max {
             let round = std::mem::take(round);
-            self.finish(round, agrees, rounds, started, now, effects);
+            self.finish(asked, round, agrees, now, effects);
         } else {
             let basis = (!*disturbed).then(|| std::mem::take(round));
-            self.ask_round(basis, rounds + 1, now, effects);
+            let again = Asked { rounds: asked.rounds + 1, started: now, ..asked };
+            self.ask_round(again, basis, effects);
         }
     }
 
     fn finish(
         &mut self,
+        asked: Asked,
         round: Round,
         complete: bool,
-        rounds: u32,
-        started: ProcessTime,
         now: ProcessTime,
         effects: &mut Vec<ReconcileEffect>,
     ) {
         self.asking = None;
         self.next = now + self.policy.pause;
         self.wanted |= !complete;
+        if complete {
+            self.told = round.reports.iter().filter_map(time_of).max().max(self.told);
+        } else {
+            self.doubt = true;
+        }
         effects.push(ReconcileEffect::Done(Box::new(RoundResult {
             link_generation: self.link_generation,
-            rounds,
+            rounds: asked.rounds,
             complete,
-            started,
+            started: asked.started,
             open: round.open,
             completed: round.completed,
+            since: asked.since,
             reports: round.reports,
             positions: round.positions,
             cash: round.cash,
@@ -273,11 +316,12 @@ impl Reconciler {
         let Some(asking) = &self.asking else {
             return;
         };
-        let (rounds, started) = (asking.rounds, asking.started);
+        let asked = asking.asked;
         effects.push(ReconcileEffect::Alarm(format!(
-            "reconciliation gave up in round {rounds}: {why}"
+            "reconciliation gave up in round {}: {why}",
+            asked.rounds
         )));
-        self.finish(Round::default(), false, rounds, started, now, effects);
+        self.finish(asked, Round::default(), false, now, effects);
     }
 
     /// When the reconciler wants to be woken, and why.
@@ -294,15 +338,25 @@ impl Reconciler {
     }
 }
 
+/// When what a report tells happened, by the broker.
+const fn time_of(report: &Report) -> Option<Timestamp> {
+    match report {
+        Report::Execution(fill) => Some(fill.time),
+        Report::Lifecycle(event) => Some(event.time),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use trading::lifecycle::{LifecycleEvent, LifecycleId, LifecycleKind};
 
     fn answer(question: Question) -> Answer {
         match question {
             Question::OpenOrders => Answer::OpenOrders(vec![]),
             Question::CompletedOrders => Answer::CompletedOrders(vec![]),
-            Question::Executions => Answer::Executions(vec![]),
+            Question::Executions { .. } => Answer::Executions(vec![]),
             Question::Positions => {
                 Answer::Positions { positions: vec![(ConId(1), Quantity(2))], cash: vec![] }
             }
@@ -367,6 +421,61 @@ mod tests {
         assert_eq!(again, deadline + ReconcilePolicy::default().pause);
         let effects = machine.on(ReconcileEvent::Wake, again);
         assert_eq!(effects, [ReconcileEffect::Ask(Question::OpenOrders)]);
+    }
+
+    /// Answers a whole reconciliation that is told one execution; returns what it asked with.
+    fn reconcile(
+        machine: &mut Reconciler,
+        mut effects: Vec<ReconcileEffect>,
+        time: Timestamp,
+        now: ProcessTime,
+    ) -> Option<Timestamp> {
+        let event = LifecycleEvent {
+            id: LifecycleId("event".into()),
+            kind: LifecycleKind::Cash { amount: Money::ZERO },
+            currency: Currency::USD,
+            time,
+        };
+        let mut asked = None;
+        loop {
+            match effects.pop() {
+                Some(ReconcileEffect::Ask(question)) => {
+                    let answer = match question {
+                        Question::Executions { since } => {
+                            asked = since;
+                            Answer::Executions(vec![Report::Lifecycle(event.clone())])
+                        }
+                        other => answer(other),
+                    };
+                    effects = machine.on(ReconcileEvent::Answer(Box::new(answer)), now);
+                }
+                Some(ReconcileEffect::Done(result)) => {
+                    assert_eq!((result.complete, result.since), (true, asked));
+                    return asked;
+                }
+                other => panic!("stuck at {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_periodic_one_asks_from_shortly_before_the_last_execution_and_a_doubt_for_all() {
+        let policy = ReconcilePolicy::default();
+        let (mut machine, effects) = started();
+        let time = Timestamp::from_seconds(1_000_000);
+        let mut now = ProcessTime::ZERO;
+        assert_eq!(reconcile(&mut machine, effects, time, now), None, "a new link: all");
+        let mut periodic = |machine: &mut Reconciler| {
+            (now, _) = machine.next_wake().unwrap();
+            let effects = machine.on(ReconcileEvent::Wake, now);
+            reconcile(machine, effects, time, now)
+        };
+        let recent = Some(time.minus(policy.overlap));
+        assert_eq!(periodic(&mut machine), recent);
+        machine.on(ReconcileEvent::Request { reason: "a gap".into() }, ProcessTime::ZERO);
+        assert_eq!(periodic(&mut machine), None, "a doubt: all");
+        let all = (0..20).map(|_| periodic(&mut machine)).filter(Option::is_none).count();
+        assert_eq!(all, 1, "all of them every {:?}", policy.all_executions);
     }
 
     #[test]

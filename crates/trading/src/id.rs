@@ -98,18 +98,33 @@ impl IntentKey {
     /// Reads an order reference (`oib.<install>.<epoch>.<strategy>.<seq>`) back.
     pub fn parse(reference: &str) -> Result<Self, IdError> {
         let fail = || IdError::Reference(reference.to_owned());
-        let parts: Vec<&str> = reference.split('.').collect();
-        let ["oib", install, epoch, strategy, seq] = parts[..] else {
+        let mut parts = reference.split('.');
+        let mut next = || parts.next().ok_or_else(fail);
+        if next()? != "oib" {
             return Err(fail());
-        };
-        let key = Self {
-            install: InstallId(u32::from_str_radix(install, 16).map_err(|_| fail())?),
-            epoch: Epoch(epoch.parse().map_err(|_| fail())?),
-            strategy: StrategyId::new(strategy).map_err(|_| fail())?,
-            seq: seq.parse().map_err(|_| fail())?,
-        };
-        if key.to_string() == reference { Ok(key) } else { Err(fail()) }
+        }
+        // As written by us and no other way: eight small hex digits, decimals without a leading
+        // zero or sign. Asked for each execution of a reconciliation, so nothing is printed again.
+        let install = next()?;
+        let hex = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
+        if install.len() != 8 || !install.bytes().all(hex) {
+            return Err(fail());
+        }
+        let install = InstallId(u32::from_str_radix(install, 16).map_err(|_| fail())?);
+        let epoch = Epoch(decimal(next()?).ok_or_else(fail)?);
+        let strategy = StrategyId::new(next()?).map_err(|_| fail())?;
+        let seq = decimal(next()?).ok_or_else(fail)?;
+        if parts.next().is_some() {
+            return Err(fail());
+        }
+        Ok(Self { install, epoch, strategy, seq })
     }
+}
+
+/// A number as we print it.
+fn decimal(text: &str) -> Option<u32> {
+    let canonical = text == "0" || !text.starts_with(['0', '+']);
+    if canonical { text.parse().ok() } else { None }
 }
 
 impl fmt::Display for IntentKey {

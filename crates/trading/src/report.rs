@@ -193,15 +193,22 @@ pub enum Question {
     /// Orders that ended.
     CompletedOrders,
     /// Executions, fees and lifecycle events.
-    Executions,
+    Executions {
+        /// Only those at this time and later need be told; `None` asks for all that is kept. A
+        /// broker that can't choose tells more.
+        since: Option<Timestamp>,
+    },
     /// Positions and cash.
     Positions,
 }
 
 impl Question {
     /// All of them, in order.
-    pub const ALL: [Self; 4] =
-        [Self::OpenOrders, Self::CompletedOrders, Self::Executions, Self::Positions];
+    #[must_use]
+    pub const fn all(since: Option<Timestamp>) -> [Self; 4] {
+        let executions = Self::Executions { since };
+        [Self::OpenOrders, Self::CompletedOrders, executions, Self::Positions]
+    }
 }
 
 /// A complete answer to one [`Question`].

@@ -37,6 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_millis(150);
 /// The stock of the built-in market.
 const SIM: ConId = ConId(1001);
+const EXECUTIONS: Question = Question::Executions { since: None };
 const ACCOUNT: &str = "DU1234567";
 const START: Timestamp = Timestamp::from_seconds(1_795_170_600);
 

@@ -101,7 +101,7 @@ pub fn answer(question: Question, exchange: &Exchange) -> Answer {
         Question::CompletedOrders => {
             Answer::CompletedOrders(exchange.completed_orders().iter().map(completed).collect())
         }
-        Question::Executions => Answer::Executions(everything_that_moved(exchange)),
+        Question::Executions { since } => Answer::Executions(what_moved(exchange, since)),
         Question::Positions => {
             Answer::Positions { positions: exchange.positions(), cash: exchange.cash() }
         }
@@ -113,10 +113,11 @@ pub fn answer(question: Question, exchange: &Exchange) -> Answer {
 const TOLD: Duration = Duration::from_secs(7 * 86_400);
 
 /// Executions with their fees, combos' lines and events, oldest first.
-fn everything_that_moved(exchange: &Exchange) -> Vec<Report> {
+fn what_moved(exchange: &Exchange, since: Option<Timestamp>) -> Vec<Report> {
     let executed = exchange.executions(Timestamp::EPOCH).last().map(|last| last.time);
     let happened = exchange.events(Timestamp::EPOCH).last().map(|last| last.time);
-    let start = executed.max(happened).map_or(Timestamp::EPOCH, |latest| latest.minus(TOLD));
+    let kept = executed.max(happened).map_or(Timestamp::EPOCH, |latest| latest.minus(TOLD));
+    let start = since.map_or(kept, |since| since.max(kept));
     let mut timed: Vec<(Timestamp, u8, Report)> = Vec::new();
     for combo in exchange.combo_executions(start) {
         timed.push((combo.time, 0, Report::ComboExecution(combo_execution(combo))));

@@ -14,7 +14,7 @@ use market::time::Now;
 use std::collections::{BTreeMap, BTreeSet};
 use trading::id::{OrderId, PermId};
 use trading::lifecycle::{LifecycleEvent, LifecycleId, LifecycleKind};
-use trading::report::OpenOrder;
+use trading::report::{CompletedOrder, OpenOrder};
 
 /// Sentences about differences in one report: more than a person reads, fewer than a journal fears.
 const UNRESOLVED_MAX: usize = 100;
@@ -31,6 +31,11 @@ impl Desk {
         }
         for report in result.reports.clone() {
             self.on_report(report, context, now);
+        }
+        // What was not asked for may explain it.
+        if result.since.is_some() && self.differs(&result) {
+            self.request_reconcile("positions or cash differ: all executions are asked for");
+            return;
         }
         let mut found = BTreeSet::new();
         self.meet_open(&result, &mut found, context, now);
@@ -136,6 +141,9 @@ impl Desk {
         now: Now,
     ) {
         for completed in &result.completed {
+            if self.is_known(completed) {
+                continue;
+            }
             let order_id =
                 self.state.locate(OrderId(0), Some(completed.perm_id), &completed.reference);
             let Some(order_id) = order_id.filter(|order_id| !found.contains(order_id)) else {
@@ -154,6 +162,18 @@ impl Desk {
             let event = if inactive { ended(completed.end) } else { OrderEvent::FoundCompleted };
             self.happen(order_id, event, news, context, now);
         }
+    }
+
+    /// Most of a day's list: an order that ended as we know it, with nothing owed. The permanent
+    /// number is the account's, so it is enough to find it by.
+    fn is_known(&self, completed: &CompletedOrder) -> bool {
+        let order_id = self.state.by_perm.get(&completed.perm_id);
+        let entry = order_id.and_then(|order_id| self.state.orders.get(order_id));
+        entry.is_some_and(|entry| {
+            entry.phase == Phase::Ended(completed.end)
+                && entry.filled_units() == completed.filled
+                && entry.is_settled()
+        })
     }
 
     /// Orders that neither list has. One that was sent while the round was asked is not missed.
@@ -233,6 +253,11 @@ impl Desk {
                 terms: Vec::new(),
             });
         }
+    }
+
+    fn differs(&self, result: &RoundResult) -> bool {
+        let positions: BTreeMap<ConId, Quantity> = result.positions.iter().copied().collect();
+        positions != *self.state.ledger.positions() || !self.compare_cash(result).is_empty()
     }
 
     fn compare_positions(&mut self, result: &RoundResult) -> Vec<String> {

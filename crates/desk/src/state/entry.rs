@@ -181,14 +181,14 @@ impl OrderEntry {
         // of the same size: neither is whole with the old quantity.
         let wanted = self.modify.as_ref().map_or(self.order.quantity, |wanted| wanted.quantity);
         let total = wanted.max(self.order.quantity).0.saturating_mul(self.copies());
-        let whole = self.filled_units().0 >= total;
+        let whole = || self.filled_units().0 >= total;
         match self.phase {
             Phase::Pending => OrderState::Pending,
             Phase::Sent => OrderState::Sent,
             Phase::Unknown => OrderState::Unknown,
             Phase::Abandoned => OrderState::Abandoned,
             Phase::Ended(EndState::Filled) => OrderState::Filled,
-            _ if whole => OrderState::Filled,
+            _ if whole() => OrderState::Filled,
             Phase::Working if self.filled_units().is_zero() && self.touched_units() == 0 => {
                 OrderState::Working
             }

@@ -49,11 +49,11 @@ fn a_question_does_not_stir_the_live_stream() {
     let _ = node.report(acknowledged(11));
     // A connection that has told nothing yet may tell everything once.
     let _ = node.connect();
-    for question in Question::ALL {
+    for question in Question::all(None) {
         let _ = node.ask(question);
     }
     let _ = node.reports();
-    for question in Question::ALL {
+    for question in Question::all(None) {
         node.try_ask(question).expect("asked");
         node.until(|event| match event {
             BrokerEvent::Answer { .. } => Some(()),
@@ -64,7 +64,7 @@ fn a_question_does_not_stir_the_live_stream() {
     assert_eq!(node.reports(), []);
 }
 
-/// Protected by: 1102 asks for a reconciliation, and `Question::Executions` asks all of them.
+/// Protected by: 1102 asks for a reconciliation, and `Question::Executions` asks for all of them.
 #[test]
 fn fills_during_an_outage_are_told_when_asked() {
     let venue = Venue::start();
@@ -79,7 +79,7 @@ fn fills_during_an_outage_are_told_when_asked() {
     assert_eq!(node.reports(), [], "nothing is heard during an outage");
     venue.tell(r#"{"do":"notice","code":1102}"#);
     node.until(|event| matches!(event, BrokerEvent::BrokerBack { .. }).then_some(()));
-    let Answer::Executions(told) = node.ask(Question::Executions) else { panic!("executions") };
+    let Answer::Executions(told) = node.ask(EXECUTIONS) else { panic!("executions") };
     assert_eq!(told.iter().filter_map(fill).map(|fill| fill.quantity.0).sum::<i64>(), 5);
 }
 
@@ -182,7 +182,7 @@ fn a_correction_comes_as_a_new_revision() {
     assert_eq!(second.exec_id.stem(), first.exec_id.stem());
     assert!(second.exec_id.revision() > first.exec_id.revision());
     assert_eq!(second.price, Price::parse("1.25").unwrap());
-    let Answer::Executions(told) = node.ask(Question::Executions) else { panic!("executions") };
+    let Answer::Executions(told) = node.ask(EXECUTIONS) else { panic!("executions") };
     assert!(told.contains(&Report::Execution(second)));
 }
 

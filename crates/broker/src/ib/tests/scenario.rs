@@ -69,7 +69,7 @@ fn a_marketable_order_fills_with_its_fee_and_books_stand() {
         .collect();
     assert_eq!(fills.iter().map(|fill| fill.quantity.0).sum::<i64>(), 5);
     assert!(fills.iter().all(|fill| fill.con_id == SIM && !fill.combo_leg));
-    let Answer::Executions(told) = node.ask(Question::Executions) else { panic!("executions") };
+    let Answer::Executions(told) = node.ask(EXECUTIONS) else { panic!("executions") };
     for fill in fills {
         assert!(told.contains(&Report::Execution(fill.clone())), "{fill:?} in {told:?}");
     }
@@ -134,7 +134,7 @@ fn a_combo_books_its_legs_and_its_line_only_checks() {
     assert_eq!(positions.len(), 2);
     // A new connection knows nothing of the order, and still tells legs from outrights.
     let _ = node.connect();
-    let Answer::Executions(told) = node.ask(Question::Executions) else { panic!("executions") };
+    let Answer::Executions(told) = node.ask(EXECUTIONS) else { panic!("executions") };
     let legs = told.iter().filter(|one| matches!(one, Report::Execution(fill) if fill.combo_leg));
     assert_eq!(legs.count(), 2);
     node.place(&order(20, combo.clone(), Side::Sell, 1, "90"));

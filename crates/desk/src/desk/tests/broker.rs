@@ -169,6 +169,7 @@ impl Broker {
                     filled: Quantity(held.filled),
                 })
                 .collect(),
+            since: None,
             reports: self.history.clone(),
             positions: self
                 .positions

@@ -238,6 +238,24 @@ fn executions_book_once_however_often_and_in_whatever_order_they_come() {
     assert!(case.desk.state().restricted.is_empty());
 }
 
+/// A periodic reconciliation asks only for recent executions: one that the broker told late, with
+/// an older time, is not among them, and its position must not be taken for someone else's.
+#[test]
+fn a_difference_that_recent_executions_do_not_explain_asks_for_all_of_them() {
+    let mut case = Case::working();
+    let effects = case.reconcile(|result| {
+        result.since = Some(at(0).market);
+        result.positions = vec![(ONE, Quantity(3))];
+    });
+    assert!(matches!(&effects[..], [Effect::RequestReconcile(_)]), "{effects:?}");
+    case.reconcile(|result| {
+        result.reports = vec![Report::Execution(fill("a.01", 3))];
+        result.positions = vec![(ONE, Quantity(3))];
+    });
+    assert_eq!((case.position(), case.state()), (3, OrderState::Filled));
+    assert!(case.desk.state().restricted.is_empty());
+}
+
 #[test]
 fn a_correction_after_the_close_replaces_and_a_bust_reopens() {
     let mut case = Case::working();

@@ -5,6 +5,7 @@ use super::broker::Broker;
 use super::world::*;
 use crate::desk::{Desk, DeskEvent, Effect, RefusedSend};
 use crate::fold::hash_of;
+use crate::reconcile::RoundResult;
 use crate::record::Record;
 use crate::state::{Phase, State};
 use market::instrument::{ConId, Contract};
@@ -292,6 +293,14 @@ impl Life {
             self.tell(DeskEvent::Report(Box::new(report)));
         }
         let result = self.broker.answers(self.now(), self.link);
+        // As a periodic one of a reconciled link asks: from shortly before the last on.
+        if self.desk.is_ready() {
+            let recent = result.reports.len().saturating_sub(2);
+            let since = Some(self.now().market);
+            let reports = result.reports[recent..].to_vec();
+            let windowed = RoundResult { since, reports, ..result.clone() };
+            self.tell(DeskEvent::Reconciled(Box::new(windowed)));
+        }
         self.tell(DeskEvent::Reconciled(Box::new(result)));
     }
 

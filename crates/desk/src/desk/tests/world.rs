@@ -253,6 +253,7 @@ pub(super) fn nothing_found(started: Now, link_generation: u32) -> RoundResult {
         started: started.process,
         open: vec![],
         completed: vec![],
+        since: None,
         reports: vec![],
         positions: vec![],
         cash: vec![],
