@@ -99,6 +99,8 @@ pub(super) struct Chain {
     forward_by_rate: f64,
     /// Cash dividends of the stock, by rising ex-date: midnight UTC before it trades without.
     pub(super) dividends: Vec<(Timestamp, f64)>,
+    /// How many quotes name a volatility.
+    pub(super) named: usize,
     /// Where the next renewal of premiums begins.
     pub(super) next_renewal: usize,
     pub(super) touched: bool,
@@ -122,6 +124,7 @@ impl Chain {
             carry_rate: 0.0,
             forward_by_rate: 0.0,
             dividends: Vec::new(),
+            named: 0,
             next_renewal: 0,
             touched: false,
             computed: None,
@@ -463,6 +466,7 @@ impl Chain {
                 scratch.error.push(error.max(NARROWEST_VOL_ERROR));
             }
         }
+        self.named = scratch.vol.len();
         let inputs = SmileInputs {
             log_moneyness: &scratch.log_moneyness,
             vol: &scratch.vol,

@@ -48,7 +48,7 @@ impl Default for BookSettings {
             parity_max_log_moneyness: 0.15,
             parity_refit_seconds: 5,
             full_recompute_seconds: 60,
-            surface_refit_seconds: 60,
+            surface_refit_seconds: 300,
             smile_roughness: 1.0,
             premium_error_share: 0.05,
             fresh_standard_errors: 2.0,
@@ -128,7 +128,7 @@ pub struct BookCounts {
     pub premiums_solved: u64,
     /// Surfaces fitted and published.
     pub surfaces_published: u64,
-    /// Fits of the surface that were refused: too few quotes, or the tests for arbitrage failed.
+    /// Fits of the surface that were refused, as by a test for arbitrage.
     pub surfaces_refused: u64,
     /// Views published.
     pub views: u64,

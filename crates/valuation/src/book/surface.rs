@@ -2,10 +2,11 @@
 //!
 //! A machine of its own beside the expiries: it is fitted to the vols that they have read from
 //! their quotes (early exercise is already taken off), so it speaks of the same forwards as the
-//! chains beside it and costs no option a second valuation. At most once per pause of market time,
-//! and only if something was quoted since. A fit that fails its tests, arbitrage above all, leaves
-//! the last good surface with its age. Nothing of it flows back into fair values, which are each
-//! expiry's own.
+//! chains beside it and costs no option a second valuation. It is fitted anew when a pause of
+//! market time is over and something was quoted since, sooner only when more expiries than at the
+//! last try have quotes enough, as at the open. A fit that fails its tests, arbitrage above all,
+//! leaves the last good surface with its age. Nothing of it flows back into fair values, which are
+//! each expiry's own.
 
 use super::chain::Chain;
 use super::settings::{BookCounts, BookSettings};
@@ -55,15 +56,19 @@ impl Columns {
 #[derive(Debug)]
 pub(super) struct BookSurface {
     calibrator: Calibrator,
+    min_quotes: usize,
     last: Option<Arc<SurfaceView>>,
-    tried: Option<Timestamp>,
+    /// The last try, and the expiries that had quotes enough.
+    tried: Option<(Timestamp, usize)>,
     quoted: bool,
 }
 
 impl BookSurface {
     pub(super) fn new() -> Self {
+        let settings = CalibrationSettings::default();
         Self {
-            calibrator: Calibrator::new(CalibrationSettings::default()),
+            calibrator: Calibrator::new(settings),
+            min_quotes: settings.min_quotes,
             last: None,
             tried: None,
             quoted: false,
@@ -97,17 +102,16 @@ impl BookSurface {
         counts: &mut BookCounts,
     ) {
         let pause = Duration::from_secs(u64::from(settings.surface_refit_seconds));
-        let rests = self.tried.is_some_and(|tried| now.since(tried) < pause);
-        if pause.is_zero() || rests || !self.quoted {
+        let quoted = |chain: &&Chain| chain.named >= self.min_quotes;
+        let expiries = chains.iter().filter(quoted).count();
+        let rests =
+            self.tried.is_some_and(|(tried, had)| now.since(tried) < pause && expiries <= had);
+        if pause.is_zero() || rests || !self.quoted || expiries == 0 {
             return;
         }
-        let mut columns: Vec<Columns> = chains.iter().map(Columns::of).collect();
-        columns.retain(|own| !own.vol.is_empty());
-        if columns.is_empty() {
-            return;
-        }
+        let mut columns: Vec<Columns> = chains.iter().filter(quoted).map(Columns::of).collect();
         self.quoted = false;
-        self.tried = Some(now);
+        self.tried = Some((now, expiries));
         // A surface has one slice at a time: of two expiries that end together (on two futures,
         // say) the one with more quotes.
         columns.sort_by_key(|own| (own.last_trade, Reverse(own.vol.len()), own.underlying));

@@ -4,7 +4,7 @@ use super::*;
 use crate::view::SurfaceView;
 use pricing::essvi::NoSurface;
 
-const MINUTE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_secs(300);
 
 fn surface(view: &MarketView) -> Arc<SurfaceView> {
     Arc::clone(view.surface.as_ref().unwrap())
@@ -43,18 +43,18 @@ fn it_gives_the_volatilities_of_the_market_back_by_expiry() {
 #[test]
 fn it_is_fitted_once_a_pause_and_only_to_what_was_quoted_since() {
     let (_, mut book, first) = running();
-    let within = stir(&mut book, &first, START.plus(MINUTE / 2));
+    let within = stir(&mut book, &first, START.plus(PAUSE / 2));
     assert!(Arc::ptr_eq(&surface(&first), &surface(&within)), "within the pause");
-    let after = stir(&mut book, &first, START.plus(MINUTE));
+    let after = stir(&mut book, &first, START.plus(PAUSE));
     assert_eq!(book.counts().surfaces_published, 2);
-    assert_eq!(surface(&after).time, START.plus(MINUTE));
+    assert_eq!(surface(&after).time, START.plus(PAUSE));
     assert!(surface(&after).version > surface(&first).version);
     // Another listing changes the view, but nothing is quoted.
     book.add_instrument(&option(9000, Right::Call, 101, 60));
-    let later = START.plus(3 * MINUTE);
+    let later = START.plus(3 * PAUSE);
     let listed = book.recompute(later).unwrap();
     assert!(Arc::ptr_eq(&surface(&after), &surface(&listed)), "nothing was quoted");
-    assert_eq!(surface(&listed).age(later), 2 * MINUTE);
+    assert_eq!(surface(&listed).age(later), 2 * PAUSE);
 }
 
 #[test]
@@ -70,25 +70,52 @@ fn zero_seconds_fit_none() {
 #[test]
 fn a_refused_fit_leaves_the_last_good_surface_with_its_age() {
     let (_, mut book, first) = running();
-    // Too few quotes are left for any slice.
-    let now = START.plus(MINUTE);
-    let but_one = |id: &u32| *id != 1120;
+    let now = START.plus(PAUSE);
+    let falls = NoSurface::FallingVariance { index: 1, log_moneyness: 0.1, value: 0.01 };
+    book.surface.settle(Err(falls), &[], (7, now), &mut book.counts);
+    assert_eq!((book.counts().surfaces_published, book.counts().surfaces_refused), (1, 1));
+    let view = book.recompute(last_trade(30)).unwrap();
+    assert!(Arc::ptr_eq(&surface(&first), &surface(&view)));
+    assert_eq!(surface(&view).age(view.time), view.time.since(START));
+}
+
+#[test]
+fn a_market_with_too_few_quotes_is_no_refusal() {
+    let (_, mut book, first) = running();
+    // Four quotes of each expiry are left.
+    let now = START.plus(PAUSE);
+    let spoiled = |id: &u32| !(96..=98).contains(&(*id % 1000));
     let bases = [1000, 2000, 3000, 4000].into_iter();
-    for id in bases.flat_map(|base| STRIKES.step_by(2).map(move |at| base + at)).filter(but_one) {
+    for id in bases.flat_map(|base| STRIKES.step_by(2).map(move |at| base + at)).filter(spoiled) {
         let quote = near(&first, id).quote;
         let update = LineUpdate { quote, two_sided_valid: false, live: true };
         book.on_quotes(&[(book.line_index(ConId(id)).unwrap(), update)]);
     }
     let thin = book.recompute(now).unwrap();
-    assert!(near(&thin, 1120).implied_vol.is_some(), "one quote still names a vol");
-    assert_eq!(book.counts().surfaces_refused, 1);
+    assert!(near(&thin, 1096).implied_vol.is_some(), "it still names a vol");
+    assert_eq!((book.counts().surfaces_published, book.counts().surfaces_refused), (1, 0));
     assert!(Arc::ptr_eq(&surface(&first), &surface(&thin)));
-    assert_eq!(surface(&thin).age(thin.time), MINUTE);
-    // So does one that the tests for arbitrage refuse.
-    let falls = NoSurface::FallingVariance { index: 1, log_moneyness: 0.1, value: 0.01 };
-    book.surface.settle(Err(falls), &[], (7, now), &mut book.counts);
-    assert_eq!(book.counts().surfaces_refused, 2);
-    assert!(Arc::ptr_eq(&surface(&first), &book.surface.last().unwrap()));
+    assert_eq!(surface(&thin).age(now), PAUSE);
+}
+
+#[test]
+fn an_expiry_that_becomes_quoted_does_not_wait_for_the_pause() {
+    let catalog = catalog();
+    let mut book = PricingBook::new("TEST", &catalog, BookSettings::default());
+    let all = market(&catalog, &book, 100.0, START);
+    let early = all.iter().filter(|(line, _)| {
+        let id = catalog.iter().find(|one| book.line_index(one.con_id) == Some(*line));
+        id.is_some_and(|one| one.con_id.0 < 3000)
+    });
+    let early: Vec<(u32, LineUpdate)> = early.copied().collect();
+    book.on_quotes(&early);
+    assert_eq!(surface(&book.recompute(START).unwrap()).expiries.len(), 1);
+    let later = START.plus(Duration::from_secs(1));
+    book.on_quotes(&market(&catalog, &book, 100.0, later));
+    assert_eq!(surface(&book.recompute(later).unwrap()).expiries.len(), 2);
+    let again = START.plus(Duration::from_secs(2));
+    book.on_quotes(&market(&catalog, &book, 100.0, again));
+    assert_eq!(surface(&book.recompute(again).unwrap()).time, later, "now it does");
 }
 
 #[test]
@@ -106,7 +133,7 @@ fn a_restarted_book_publishes_the_old_surface_until_it_has_a_new_one() {
     let (catalog, _, before) = running();
     let mut book = PricingBook::new("TEST", &catalog, BookSettings::default());
     book.restore_from(&before);
-    let later = START.plus(MINUTE);
+    let later = START.plus(PAUSE);
     let warm = book.recompute(later).unwrap();
     assert!(Arc::ptr_eq(&surface(&before), &surface(&warm)), "nothing was quoted yet");
     book.on_quotes(&market(&catalog, &book, 100.0, later));
@@ -120,7 +147,7 @@ fn the_same_quotes_give_the_same_bits() {
         let (catalog, mut book, first) = running();
         let mut views = vec![first];
         for step in 1..6_u32 {
-            let now = START.plus(step * MINUTE);
+            let now = START.plus(step * PAUSE);
             let spot = 100.0 + 0.2 * f64::from(step);
             book.on_quotes(&market(&catalog, &book, spot, now));
             views.push(book.recompute(now).unwrap());
