@@ -9,6 +9,7 @@
 
 mod chain;
 mod forward;
+mod greeks;
 mod premiums;
 mod regime;
 mod settings;

@@ -11,16 +11,15 @@
 //! of trading as their time to expiry.
 
 use super::forward::{Carry, UnderlyingNow};
+use super::greeks::of_lane;
 use super::premiums::{DUE_WORK, Early, FIRST_WORK};
 use super::settings::{BookCounts, BookSettings};
-use crate::early_exercise::Added;
-use crate::view::{ChainView, DataState, FairValue, OptionLine, UnitGreeks};
+use crate::view::{ChainView, DataState, FairValue, OptionLine};
 use market::instrument::{ConId, Instrument, OptionTerms, Right, TickRule};
 use market::money::Price;
 use market::quote::Quote;
 use market::time::{Date, Timestamp};
 use pricing::black::{EuropeanGreeks, EuropeanInputs};
-use pricing::dividends::CashDividend;
 use pricing::implied::{ImpliedInputs, NoVol, implied_vols};
 use pricing::smile::{Smile, SmileInputs};
 use std::time::Duration;
@@ -92,11 +91,11 @@ pub(super) struct Chain {
     pub(super) at_the_money_vol: Option<f64>,
     pub(super) years: f64,
     /// Change of the forward per unit of the underlying: cash dividends do not grow with it.
-    growth: f64,
+    pub(super) growth: f64,
     /// The annual rate of that growth.
-    carry_rate: f64,
+    pub(super) carry_rate: f64,
     /// Change of the forward per 1.00 of the rate.
-    forward_by_rate: f64,
+    pub(super) forward_by_rate: f64,
     /// Cash dividends of the stock, by rising ex-date: midnight UTC before it trades without.
     pub(super) dividends: Vec<(Timestamp, f64)>,
     /// How many quotes name a volatility.
@@ -303,17 +302,7 @@ impl Chain {
         let spot = carry.spot();
         self.growth = carry.ratio + if spot > 0.0 { cash / spot } else { 0.0 };
         self.carry_rate = libm::log(self.growth) / self.years;
-        // A dividend leaves the forward with what it would have earned until the expiry; a future
-        // is its own forward.
-        let kept = |paid: CashDividend| {
-            let grown = libm::exp(self.carry_rate * (self.years - paid.years));
-            paid.years * paid.cash * grown
-        };
-        self.forward_by_rate = if carry.is_on_future() {
-            0.0
-        } else {
-            self.years * carry.forward() + self.dividends_ahead(now).map(kept).sum::<f64>()
-        };
+        self.forward_by_rate = self.forward_by_rate(now);
     }
 
     /// Vols, Greeks and fair values, with the premiums that are known.
@@ -429,23 +418,6 @@ impl Chain {
         for &at in &scratch.lanes {
             scratch.strike.push(self.inputs[at as usize].strike);
             scratch.is_call.push(self.inputs[at as usize].is_call);
-        }
-    }
-
-    /// Sensitivities to the underlying from those of the European option to the forward (delta,
-    /// gamma, vega, theta, rho), and what early exercise adds.
-    pub(super) fn unit_greeks(
-        &self,
-        [delta, gamma, vega, theta, rho]: [f64; 5],
-        added: &Added,
-    ) -> UnitGreeks {
-        let growth = self.growth;
-        UnitGreeks {
-            delta: delta * growth + added.delta,
-            gamma: gamma * growth * growth + added.gamma,
-            vega: vega + added.vega,
-            theta: theta - self.carry_rate * self.carry.forward() * delta + added.theta,
-            rho: rho + self.forward_by_rate * delta + added.rho,
         }
     }
 
@@ -598,11 +570,6 @@ fn vol_and_half_width(line: &OptionLine, input: &Input) -> Option<(f64, f64)> {
     let half_spread = (0.5 * (ask.to_f64() - bid.to_f64())).max(0.5 * tick);
     let named = input.live && input.valid && input.vega > 0.0;
     named.then(|| (vol, half_spread / input.vega))
-}
-
-fn of_lane(greeks: &EuropeanGreeks, lane: usize) -> [f64; 5] {
-    let EuropeanGreeks { delta, gamma, vega, theta, rho, .. } = greeks;
-    [delta, gamma, vega, theta, rho].map(|column| column[lane])
 }
 
 fn fill_greeks(scratch: &mut Scratch) {
