@@ -19,7 +19,6 @@
 
 mod calibration;
 mod domain;
-mod normal_equations;
 
 pub use calibration::{CalibrationSettings, Calibrator, Fitted, SliceQuotes, SliceReport};
 

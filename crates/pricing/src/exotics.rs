@@ -194,11 +194,33 @@ struct Piece {
 }
 
 impl Payoff {
+    fn strike_and_kind(&self) -> (f64, OptionKind) {
+        let (Self::Vanilla { strike, kind }
+        | Self::CashOrNothing { strike, kind, .. }
+        | Self::AssetOrNothing { strike, kind }
+        | Self::Gap { strike, kind, .. }) = *self;
+        (strike, kind)
+    }
+
+    /// A vanilla and a digital of which it is the sum or the difference.
+    fn vanilla_and_digital(&self) -> [Option<Self>; 2] {
+        let (strike, kind) = self.strike_and_kind();
+        let vanilla = Some(Self::Vanilla { strike, kind });
+        match *self {
+            Self::Vanilla { .. } => [vanilla, None],
+            Self::CashOrNothing { .. } => [None, Some(*self)],
+            Self::AssetOrNothing { .. } => {
+                [vanilla, Some(Self::CashOrNothing { strike, cash: strike, kind })]
+            }
+            Self::Gap { paid_strike, .. } => {
+                let cash = (strike - paid_strike).abs();
+                [vanilla, Some(Self::CashOrNothing { strike, cash, kind })]
+            }
+        }
+    }
+
     fn check(&self) -> Result<(), ExoticRefusal> {
-        let (Self::Vanilla { strike, .. }
-        | Self::CashOrNothing { strike, .. }
-        | Self::AssetOrNothing { strike, .. }
-        | Self::Gap { strike, .. }) = *self;
+        let (strike, _) = self.strike_and_kind();
         within(ExoticInput::Strike, strike, PRICES)?;
         match *self {
             Self::CashOrNothing { cash, .. } => within(ExoticInput::Cash, cash, 0.0..=1e12),

@@ -3,12 +3,15 @@
 //!
 //! Exists to price what a surface can't: a model of how the smile moves. `chain` prices all strikes
 //! of an expiry in one pass (COS), `contour` a single option with the integrand decaying as fast as
-//! it can, for the wings and to judge the other. Undiscounted prices on a forward of any size.
-//! Calibration and paths are not here. The condition of Feller is reported, not enforced.
+//! it can, for the wings and to judge the other; `calibration` finds the parameters of a quoted
+//! surface. Undiscounted prices on a forward of any size. Paths are not here. The condition of
+//! Feller is reported, not enforced.
 
+pub mod calibration;
 mod complex;
 mod contour;
 mod cos;
+mod transform;
 
 pub use contour::price as contour;
 pub use cos::chain;
@@ -16,6 +19,7 @@ pub use cos::chain;
 use complex::Complex;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use transform::Transform;
 
 /// The five parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -109,24 +113,9 @@ impl Heston {
         within(HestonInput::Years, years, 1e-3, 30.0)
     }
 
-    /// E[exp(i u ln(S / forward))] in the form without jumps of the logarithm (Albrecher, Mayer,
-    /// Schoutens, Tistaert, "The little Heston trap", Wilmott, 2007).
+    /// E[exp(i u ln(S / forward))].
     fn characteristic(&self, u: Complex, years: f64) -> Complex {
-        let (speed, vol) = (self.reversion, self.vol_of_variance);
-        let square = vol * vol;
-        let i_u = Complex { re: -u.im, im: u.re };
-        let b = Complex { re: speed, im: 0.0 } - i_u * (self.correlation * vol);
-        // u^2 + i u is what the variance is charged with.
-        let charge = u * u + i_u;
-        let d = (b * b + charge * square).sqrt();
-        // b - d without cancellation.
-        let lower = -(charge * square) / (b + d);
-        let g = lower / (b + d);
-        let decay = (d * -years).exp();
-        let rest = Complex::ONE - g * decay;
-        let level = lower * years - (rest / (Complex::ONE - g)).ln() * 2.0;
-        let slope = lower * ((Complex::ONE - decay) / rest);
-        (level * (speed * self.mean / square) + slope * (self.variance / square)).exp()
+        Transform::at(self, u, years).exponent().exp()
     }
 
     /// Whether E[S^moment] is finite (Andersen, Piterbarg, Finance and Stochastics 11, 2007).
@@ -160,12 +149,13 @@ impl Heston {
     }
 
     /// Ends of ln(S / forward) beyond which there is less than `rest` of probability (below) and of
-    /// the mean (above), by the sharpest of Markov's inequalities for a few moments.
-    fn ends(&self, years: f64, rest: f64) -> Option<(f64, f64)> {
+    /// the mean (above), by the sharpest of Markov's inequalities for some moments: every one holds,
+    /// fewer make the range wider.
+    fn ends(&self, years: f64, rest: f64, moments: u32) -> Option<(f64, f64)> {
         let (mut low, mut high) = (f64::NEG_INFINITY, f64::INFINITY);
         let cut = libm::log(rest);
-        for tenth in 0..80 {
-            let moment = 0.05 * libm::exp(0.1 * f64::from(tenth));
+        for index in 0..moments {
+            let moment = 0.05 * libm::exp(8.0 / f64::from(moments) * f64::from(index));
             if let Some(log) = self.log_moment(years, -moment) {
                 low = low.max((cut - log) / moment);
             }

@@ -27,6 +27,7 @@ pub mod implied;
 pub mod lanes;
 pub mod monte_carlo;
 pub mod normal;
+mod normal_equations;
 pub mod parity;
 pub mod residual_field;
 pub mod smile;

@@ -46,6 +46,89 @@ fn published_prices() {
     assert_eq!(misprints, MISPRINTS);
 }
 
+/// Far in the wings, against another integral in 90 digits (`heston_wings.py` beside the table).
+#[test]
+fn wings_are_relative() {
+    let table = include_str!("reference/heston_wings.csv");
+    let lines = table.lines().filter(|line| !line.starts_with('#')).skip(1);
+    let (mut seen, mut least, mut worst) = (0, 1.0f64, 0.0f64);
+    for line in lines {
+        let fields: Vec<&str> = line.split(',').collect();
+        let n = |index: usize| fields[index].parse::<f64>().unwrap();
+        let heston = Heston {
+            variance: n(3),
+            reversion: n(4),
+            mean: n(5),
+            vol_of_variance: n(6),
+            correlation: n(7),
+        };
+        let kind = if fields[0] == "call" { Call } else { Put };
+        let found = contour(&heston, 1.0, n(1), n(2), kind).unwrap();
+        let off = (found / n(8) - 1.0).abs();
+        least = least.min(n(8));
+        worst = worst.max(off);
+        seen += 1;
+    }
+    assert!(seen == 95 && least < 1e-54, "{seen} {least:e}");
+    assert!(worst <= 1e-12, "{worst:e}");
+}
+
+/// The chain's stated error, over a grid far wider than markets: its range leaves out at most 1e-12
+/// of probability and of the mean, its terms end below 1e-14, and this is what becomes of both.
+#[test]
+fn the_chain_on_a_dense_grid() {
+    let (mut worst, mut refused, mut seen) = (0.0f64, 0, 0);
+    let mut index = 0;
+    for variance in [0.01, 0.04, 0.16] {
+        for reversion in [0.3, 1.5, 8.0] {
+            for mean in [0.02, 0.09, 0.3] {
+                for vol_of_variance in [0.05, 0.3, 1.0, 2.0] {
+                    for correlation in [-0.95, -0.5, 0.0, 0.6] {
+                        for years in [0.02, 0.1, 0.5, 2.0, 10.0] {
+                            index += 1;
+                            if cfg!(debug_assertions) && index % 13 != 0 {
+                                continue;
+                            }
+                            let heston =
+                                Heston { variance, reversion, mean, vol_of_variance, correlation };
+                            match chain_error(&heston, years) {
+                                Ok(error) => {
+                                    if error > worst {
+                                        println!("{error:e} {heston:?} {years}");
+                                    }
+                                    worst = worst.max(error)
+                                }
+                                Err(refusal) => {
+                                    assert_eq!(refusal, HestonRefusal::NotSettled);
+                                    refused += 1;
+                                }
+                            }
+                            seen += 1;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(worst <= 1e-11, "{worst:e}");
+    assert!(10 * refused <= seen, "{refused} of {seen} refused");
+}
+
+/// Largest difference of chain and contour, over the larger of forward and strike.
+fn chain_error(heston: &Heston, years: f64) -> Result<f64, HestonRefusal> {
+    let deviation = (heston.variance.max(heston.mean) * years).sqrt();
+    let strikes: Vec<f64> =
+        (-4..=4).map(|count| (f64::from(count) * deviation).exp().clamp(1e-4, 1e4)).collect();
+    let mut out = vec![0.0; strikes.len()];
+    chain(heston, 1.0, years, &strikes, Put, &mut out)?;
+    let mut worst = 0.0f64;
+    for (found, strike) in out.iter().zip(&strikes) {
+        worst =
+            worst.max((found - contour(heston, 1.0, *strike, years, Put)?).abs() / strike.max(1.0));
+    }
+    Ok(worst)
+}
+
 fn models() -> impl Strategy<Value = Heston> {
     (0.01..0.3f64, 0.3..8.0f64, 0.01..0.3f64, 0.1..1.2f64, -0.9..0.5f64).prop_map(
         |(variance, reversion, mean, vol_of_variance, correlation)| Heston {

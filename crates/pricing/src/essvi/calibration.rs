@@ -8,9 +8,9 @@
 //! last one ended. Lanes are sorted first: the order of quotes does not matter, to the bit.
 
 use super::domain::{Map, OWN, bounds};
-use super::normal_equations::NormalEquations;
 use super::{NoSurface, Slice, Surface};
 use crate::arbitrage::{ArbitrageReport, Grid, prove};
+use crate::normal_equations::NormalEquations;
 use serde::{Deserialize, Serialize};
 
 /// Quotes are padded to whole groups, so that the loops run in vectors.

@@ -24,6 +24,15 @@ impl Complex {
         Self { re: libm::log(libm::hypot(self.re, self.im)), im: libm::atan2(self.im, self.re) }
     }
 
+    /// ln(1 + self), also relative to a result near zero. Principal branch.
+    pub fn ln_1p(self) -> Self {
+        if libm::fmax(self.re.abs(), self.im.abs()) > 0.25 {
+            return (Self::ONE + self).ln();
+        }
+        let beyond = 2.0 * self.re + (self.re * self.re + self.im * self.im);
+        Self { re: 0.5 * libm::log1p(beyond), im: libm::atan2(self.im, 1.0 + self.re) }
+    }
+
     /// Principal branch: the real part is not negative.
     pub fn sqrt(self) -> Self {
         let size = libm::hypot(self.re, self.im);
