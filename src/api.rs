@@ -84,6 +84,7 @@ pub fn router(control: Arc<dyn ControlPlane>, metrics: RenderMetrics, token: Tok
         .route("/orders", get(handlers::orders))
         .route("/limits", get(handlers::limits))
         .route("/reconciliation", get(handlers::reconciliation).post(handlers::reconcile))
+        .route("/surfaces", get(handlers::surfaces))
         .route("/faults", get(handlers::faults))
         .route("/events", get(handlers::events))
         .route("/halt", post(handlers::halt))

@@ -71,6 +71,8 @@ pub enum Command {
     Positions(ClientArgs),
     /// Show the orders of the running node
     Orders(ClientArgs),
+    /// Show the volatility surfaces of the running node: a line per product and expiry
+    Surfaces(ClientArgs),
     /// Compare positions, cash and orders with the broker's now, and show what it said
     ///
     /// Exit code 70 if the broker did not answer everything or a difference has no explanation.

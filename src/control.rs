@@ -4,10 +4,12 @@
 //! implements [`ControlPlane`]; the HTTP server and every test of it know nothing else of the node.
 
 use actors::runtime::board::RowView;
+use market::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use valuation::view::SurfaceView;
 
 /// The version of every object here; fields are only ever added.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -206,6 +208,59 @@ pub struct LimitView {
     pub used_ratio: f64,
 }
 
+/// One expiry of a product's volatility surface, the last one that passed its tests.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SurfaceRow {
+    /// The product's root symbol.
+    pub symbol: String,
+    /// The expiry day.
+    pub expiry: String,
+    /// Years to it at the fit.
+    pub years: f64,
+    /// Forward at the fit.
+    pub forward: f64,
+    /// Annual vol at the forward.
+    pub at_the_money_vol: f64,
+    /// Tilt of the eSSVI slice, in (-1, 1).
+    pub rho: f64,
+    /// Slope of the eSSVI slice.
+    pub psi: f64,
+    /// Quotes that it was fitted to.
+    pub quotes: u64,
+    /// Root mean square of surface less mid, in vol.
+    pub residual_vol: f64,
+    /// Share of those quotes whose bid and ask hold the surface's vol.
+    pub inside: f64,
+    /// Market time of the fit, RFC 3339.
+    pub fitted: String,
+    /// Seconds of market time since.
+    pub age_s: f64,
+}
+
+impl SurfaceRow {
+    /// The slices of a product's surface.
+    #[must_use]
+    pub fn of(symbol: &str, surface: &SurfaceView, now: Timestamp) -> Vec<Self> {
+        let (years, slices) = (surface.surface.years(), surface.surface.slices());
+        let rows = surface.expiries.iter().zip(years.iter().zip(slices));
+        rows.map(|(own, (&years, slice))| Self {
+            symbol: symbol.to_owned(),
+            expiry: own.expiry.to_string(),
+            years,
+            forward: own.forward,
+            at_the_money_vol: (slice.theta / years).sqrt(),
+            rho: slice.rho,
+            psi: slice.psi,
+            quotes: own.report.quotes as u64,
+            residual_vol: own.report.residual_vol,
+            inside: own.report.inside,
+            fitted: surface.time.to_string(),
+            age_s: surface.age(now).as_secs_f64(),
+        })
+        .collect()
+    }
+}
+
 /// An armed fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FaultView {
@@ -362,6 +417,9 @@ pub trait ControlPlane: Send + Sync + 'static {
 
     /// Limits with what is used.
     fn limits(&self) -> Vec<LimitView>;
+
+    /// The volatility surfaces, a row per product and expiry.
+    fn surfaces(&self) -> Vec<SurfaceRow>;
 
     /// Armed faults.
     fn faults(&self) -> Vec<FaultView>;

@@ -73,6 +73,9 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
         Command::Orders(client) => {
             view(client, output, "/orders", |rows: &Vec<_>, paint| terminal::orders(rows, paint))
         }
+        Command::Surfaces(client) => view(client, output, "/surfaces", |rows: &Vec<_>, paint| {
+            terminal::surfaces(rows, paint)
+        }),
         Command::Reconcile(args) => reconcile(args, output),
         Command::Halt(args) => {
             let report = halting::halt(args)?;

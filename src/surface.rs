@@ -1,8 +1,9 @@
 //! `optionsib surface DIR --date D --at T`: the fit of one recorded moment, on screen or as a plot.
 //!
-//! Reads a recorded day up to the moment, fits forwards, surface and fair values as the node does,
-//! and prints what came out, what it left over and what the arbitrage tests found. What is asked
-//! for and can't be had (no quotes at that time, a refused surface) is a failure with its reason.
+//! Reads a recorded day up to the moment, fits forwards, surface and fair values
+//! (`valuation::fit`), and prints what came out, what it left over and what the arbitrage tests
+//! found. What is asked for and can't be had (no quotes at that time, a refused surface) is a
+//! failure with its reason.
 
 mod plot;
 mod report;

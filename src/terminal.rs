@@ -5,7 +5,7 @@
 
 mod tables;
 
-pub use tables::{faults, orders, positions, reconciliation, snapshots, status, tree};
+pub use tables::{faults, orders, positions, reconciliation, snapshots, status, surfaces, tree};
 
 use crate::control::StatusView;
 use crate::failure::Failure;

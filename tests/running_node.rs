@@ -91,6 +91,12 @@ fn the_shipped_configuration_trades_by_itself_and_shows_itself() {
     for order in orders.as_array().expect("an array") {
         has(order, &["order_id", "reference", "side", "quantity", "filled", "limit", "state"]);
     }
+    let surfaces = installation.json(&["surfaces"]);
+    for product in ["SIM", "SIMX"] {
+        let rows = surfaces.as_array().expect("an array");
+        let own = rows.iter().find(|row| row["symbol"] == product).expect("it is fitted");
+        has(own, &["expiry", "forward", "at_the_money_vol", "quotes", "residual_vol", "age_s"]);
+    }
     assert_eq!(node.terminate().code(), Some(0), "{}", node.log());
     let kept = installation.json(&["snapshot", "list"]);
     assert!(!kept.as_array().expect("an array").is_empty(), "SIGTERM leaves a snapshot");

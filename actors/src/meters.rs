@@ -191,6 +191,11 @@ impl MetersRole {
             if let Some(vols) = self.vols.get(&product.symbol) {
                 vols.absolute(book.implied_vols_solved);
             }
+            let fits = [("published", book.surfaces_published), ("refused", book.surfaces_refused)];
+            for (outcome, count) in fits {
+                let labels = [product.symbol.as_str(), outcome];
+                metrics::SURFACES.counter(&labels).absolute(count);
+            }
             for flaw in Flaw::ALL {
                 let labels = [product.symbol.as_str(), flaw.name()];
                 metrics::QUOTE_FLAWS.counter(&labels).absolute(flaws.of(flaw));
@@ -198,6 +203,10 @@ impl MetersRole {
             if let Some(view) = self.spec.views.latest(&product.symbol) {
                 let age = cx.now().market.since(view.time).as_secs_f64();
                 metrics::VIEW_AGE.gauge(&[&product.symbol]).set(age);
+                if let Some(surface) = &view.surface {
+                    let age = surface.age(cx.now().market).as_secs_f64();
+                    metrics::SURFACE_AGE.gauge(&[&product.symbol]).set(age);
+                }
             }
         }
     }

@@ -5,7 +5,8 @@ use crate::control::{
     ControlError, DurableEvent, FaultRequest, HaltAcknowledged, Resumed, SnapshotView,
 };
 use crate::control::{
-    FaultView, LimitView, OrderView, PositionView, ReconciliationView, StatusView, TreeRow,
+    FaultView, LimitView, OrderView, PositionView, ReconciliationView, StatusView, SurfaceRow,
+    TreeRow,
 };
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
@@ -104,6 +105,10 @@ pub(super) async fn orders(State(shared): State<Shared>) -> Json<Vec<OrderView>>
 
 pub(super) async fn limits(State(shared): State<Shared>) -> Json<Vec<LimitView>> {
     Json(shared.control.limits())
+}
+
+pub(super) async fn surfaces(State(shared): State<Shared>) -> Json<Vec<SurfaceRow>> {
+    Json(shared.control.surfaces())
 }
 
 pub(super) async fn reconciliation(

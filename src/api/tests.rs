@@ -68,6 +68,23 @@ impl ControlPlane for Scripted {
         Vec::new()
     }
 
+    fn surfaces(&self) -> Vec<SurfaceRow> {
+        vec![SurfaceRow {
+            symbol: "SIM".into(),
+            expiry: "2026-06-19".into(),
+            years: 0.1,
+            forward: 100.25,
+            at_the_money_vol: 0.2,
+            rho: -0.5,
+            psi: 0.25,
+            quotes: 40,
+            residual_vol: 0.001,
+            inside: 0.975,
+            fitted: "2026-05-01T14:00:00Z".into(),
+            age_s: 12.5,
+        }]
+    }
+
     fn faults(&self) -> Vec<FaultView> {
         Vec::new()
     }
@@ -212,6 +229,8 @@ fn views_need_no_token_and_arrive_as_they_were_sent() {
     assert_eq!(client.get::<Vec<PositionView>>("/positions").unwrap(), []);
     assert_eq!(client.get::<Vec<OrderView>>("/orders").unwrap(), []);
     assert_eq!(client.get::<Vec<LimitView>>("/limits").unwrap(), []);
+    let surfaces: Vec<SurfaceRow> = client.get("/surfaces").unwrap();
+    assert_eq!(surfaces, served.control.surfaces());
     assert_eq!(client.get::<Vec<FaultView>>("/faults").unwrap(), []);
     assert_eq!(client.get::<Vec<SnapshotView>>("/snapshots").unwrap(), [snapshot()]);
 }

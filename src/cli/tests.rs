@@ -42,6 +42,7 @@ fn each_command_line_means_what_the_manual_says() {
         ("optionsib tree", Command::Tree(client())),
         ("optionsib positions --api 127.0.0.1:7400", Command::Positions(client())),
         ("optionsib orders --state ./state", Command::Orders(client())),
+        ("optionsib surfaces", Command::Surfaces(client())),
         (
             "optionsib reconcile --last",
             Command::Reconcile(ReconcileArgs { last: true, client: client() }),

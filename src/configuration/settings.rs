@@ -214,6 +214,12 @@ impl Settings {
                 1.0,
                 3_600.0,
             ),
+            (
+                "pricing.surface_refit_seconds",
+                f64::from(pricing.surface_refit_seconds),
+                0.0,
+                86_400.0,
+            ),
             ("pricing.smile_roughness", pricing.smile_roughness, 0.001, 1_000.0),
             ("pricing.fresh_standard_errors", pricing.fresh_standard_errors, 0.0, 1_000.0),
             ("pricing.fresh_ticks", pricing.fresh_ticks, 0.0, 1_000.0),

@@ -4,7 +4,8 @@ use crate::configuration::Configuration;
 use crate::control::{
     BrokerOrder, BrokerPosition, ControlError, ControlPlane, DurableEvent, EVENTS_MAX, FaultKind,
     FaultRequest, FaultView, HaltAcknowledged, LimitView, OrderView, Pending, PositionView,
-    ReconciliationView, ResultView, Resumed, SCHEMA_VERSION, SnapshotView, StatusView, TreeRow,
+    ReconciliationView, ResultView, Resumed, SCHEMA_VERSION, SnapshotView, StatusView, SurfaceRow,
+    TreeRow,
 };
 use actors::aftermath;
 use actors::kill_switch::KillSwitchMessage;
@@ -28,7 +29,7 @@ use std::time::Duration;
 use store::{Disk, Seq, read_from};
 use trading::id::PermId;
 use trading::trading_state::TradingState;
-use valuation::view::Markets;
+use valuation::view::{MarketView, Markets};
 
 /// A command that a role doesn't answer in this time may still take effect.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -226,6 +227,15 @@ impl ControlPlane for NodeControl {
                 .unwrap_or_default(),
         };
         view.orders.iter().map(row).collect()
+    }
+
+    fn surfaces(&self) -> Vec<SurfaceRow> {
+        let (markets, now) = (self.parts().views.markets(), self.clock.now().market);
+        let of_view = |view: &Arc<MarketView>| {
+            let surface = view.surface.as_ref();
+            surface.map_or_else(Vec::new, |own| SurfaceRow::of(&view.symbol, own, now))
+        };
+        markets.values().flat_map(of_view).collect()
     }
 
     fn limits(&self) -> Vec<LimitView> {

@@ -1,9 +1,10 @@
-//! The tables of `status`, `tree`, `positions`, `orders`, `reconcile`, `chaos list` and `snapshot
-//! list`.
+//! The tables of `status`, `tree`, `positions`, `orders`, `surfaces`, `reconcile`, `chaos list` and
+//! `snapshot list`.
 
 use super::Paint;
 use crate::control::{
-    FaultView, OrderView, PositionView, ReconciliationView, SnapshotView, StatusView, TreeRow,
+    FaultView, OrderView, PositionView, ReconciliationView, SnapshotView, StatusView, SurfaceRow,
+    TreeRow,
 };
 
 #[derive(Clone, Copy)]
@@ -206,6 +207,43 @@ pub fn positions(rows: &[PositionView], paint: Paint) -> String {
             .collect(),
     };
     table.render(None, "no positions", paint)
+}
+
+/// Surfaces, a line per product and expiry.
+#[must_use]
+pub fn surfaces(rows: &[SurfaceRow], paint: Paint) -> String {
+    let table = Table {
+        columns: [
+            ("PRODUCT", Left),
+            ("EXPIRY", Left),
+            ("FORWARD", Right),
+            ("VOL %", Right),
+            ("RHO", Right),
+            ("PSI", Right),
+            ("QUOTES", Right),
+            ("RESIDUAL %", Right),
+            ("INSIDE %", Right),
+            ("AGE", Right),
+        ],
+        rows: rows
+            .iter()
+            .map(|row| {
+                [
+                    row.symbol.clone(),
+                    row.expiry.clone(),
+                    format!("{:.2}", row.forward),
+                    format!("{:.2}", 100.0 * row.at_the_money_vol),
+                    format!("{:.3}", row.rho),
+                    format!("{:.3}", row.psi),
+                    row.quotes.to_string(),
+                    format!("{:.3}", 100.0 * row.residual_vol),
+                    format!("{:.1}", 100.0 * row.inside),
+                    format!("{:.0} s", row.age_s),
+                ]
+            })
+            .collect(),
+    };
+    table.render(None, "no surface yet", paint)
 }
 
 /// Orders.

@@ -129,6 +129,10 @@ table! {
         "implied vols solved";
     VIEW_AGE, "optionsib_view_age_seconds", GAUGE, Seconds, ["product"],
         "age of the published market view";
+    SURFACES, "optionsib_surfaces_total", COUNTER, Count, ["product", "outcome"],
+        "fits of the volatility surface: published or refused";
+    SURFACE_AGE, "optionsib_surface_age_seconds", GAUGE, Seconds, ["product"],
+        "age of the published volatility surface";
     BUILD, "optionsib_build_info", GAUGE, Count, ["version", "environment"],
         "1: the running build";
 }

@@ -303,31 +303,36 @@ pub fn fair_value(
     })
 }
 
-/// What trading against a quote would gain by the model: positive is a gain.
+/// What trading at a price would gain by the model: positive is a gain.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Edge {
-    /// Buying at the ask, in ticks; negative infinity without an ask.
-    pub buy_ticks: f64,
-    /// The same in standard errors.
-    pub buy_errors: f64,
-    /// Selling at the bid, in ticks; negative infinity without a bid.
-    pub sell_ticks: f64,
-    /// The same in standard errors.
-    pub sell_errors: f64,
+    /// In ticks.
+    pub ticks: f64,
+    /// In standard errors of the model value; infinite where that value has no error and the gain
+    /// is not zero.
+    pub standard_errors: f64,
+}
+
+impl Edge {
+    /// Of a gain per unit, with the price step and the model value's standard error.
+    #[must_use]
+    pub fn of(gain: f64, tick: f64, standard_error: f64) -> Self {
+        let per = |unit: f64| if gain == 0.0 { 0.0 } else { gain / unit };
+        Self { ticks: per(tick), standard_errors: per(standard_error) }
+    }
 }
 
 impl FairValue {
-    /// The edge against a quote, of which either side may be missing (`None`).
+    /// The edge of buying at a price, such as the ask.
     #[must_use]
-    pub fn edge(&self, bid: Option<f64>, ask: Option<f64>, tick: f64) -> Edge {
-        let buy = ask.map_or(f64::NEG_INFINITY, |ask| self.price - ask);
-        let sell = bid.map_or(f64::NEG_INFINITY, |bid| bid - self.price);
-        Edge {
-            buy_ticks: buy / tick,
-            buy_errors: buy / self.standard_error,
-            sell_ticks: sell / tick,
-            sell_errors: sell / self.standard_error,
-        }
+    pub fn edge_to_buy(&self, at: f64, tick: f64) -> Edge {
+        Edge::of(self.price - at, tick, self.standard_error)
+    }
+
+    /// The edge of selling at a price, such as the bid.
+    #[must_use]
+    pub fn edge_to_sell(&self, at: f64, tick: f64) -> Edge {
+        Edge::of(at - self.price, tick, self.standard_error)
     }
 }
 

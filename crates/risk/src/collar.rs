@@ -2,15 +2,16 @@
 //!
 //! Only the bad side counts: a buyer's limit above, a seller's below. A limit on the good side can
 //! rest, but it can't hurt. A combo's mid is the sum of its legs' mids; its half-spread the sum of
-//! theirs (its legs are traded against both); its standard error the root of the sum of squares, as
-//! if the legs' errors were independent, which is the narrower and so the stricter choice.
+//! theirs (its legs are traded against both). Its model value and that value's standard error are
+//! those that strategies read (`valuation::edge`): the distance from it is the limit's edge, where
+//! that is a loss. What becomes of an order without a model value is the gate's to say.
 
 use crate::valuing::{Unavailable, Valuing};
 use crate::worst_case::milli;
 use market::instrument::{Contract, Leg};
 use market::money::{MICROS, Price};
 use market::quote::Side;
-use valuation::view::Line;
+use valuation::edge::ModelValue;
 
 /// Distance and bound in thousandths of a price unit: the distance rounded up, the bound down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,33 +87,18 @@ pub(crate) fn from_model(
     (contract, side, limit): (&Contract, Side, Price),
     width: Width,
 ) -> Result<Option<Distance>, NoDistance> {
-    let (mut value, mut variance, mut options) = (0.0, 0.0, 0);
-    for Leg { con_id, ratio } in contract.legs() {
-        let (price, error) = match valuing.line(con_id)? {
-            Line::Option(option, _) => {
-                options += 1;
-                let Some(fair) = option.fair else {
-                    return Err(NoDistance::Missing(format!("con {con_id} has no model value")));
-                };
-                (fair.price, fair.standard_error)
-            }
-            Line::Underlying(line) => {
-                let Some((bid, ask)) = line.quote.both() else {
-                    return Err(NoDistance::Missing(format!("con {con_id} isn't two-sided")));
-                };
-                let half_spread = (ask.to_f64() - bid.to_f64()) / 2.0;
-                (f64::midpoint(bid.to_f64(), ask.to_f64()), half_spread)
-            }
-        };
-        value += f64::from(ratio) * price;
-        variance += (f64::from(ratio) * error).powi(2);
+    let legs = contract.legs();
+    let mut lines = Vec::with_capacity(legs.len());
+    for Leg { con_id, ratio } in legs {
+        lines.push((ratio, valuing.line(con_id)?));
     }
-    if options == 0 {
+    let value = ModelValue::of_legs(lines);
+    let Some(value) = value.map_err(|none| NoDistance::Missing(none.to_string()))? else {
         return Ok(None);
-    }
+    };
     let not_a_number = || Unavailable("a model value is not a number".to_owned());
-    let value = Price::from_f64(value).ok_or_else(not_a_number)?;
-    let error = Price::from_f64(variance.sqrt()).ok_or_else(not_a_number)?;
+    let error = Price::from_f64(value.standard_error).ok_or_else(not_a_number)?;
+    let value = Price::from_f64(value.price).ok_or_else(not_a_number)?;
     let worse = i128::from(side.sign()) * (i128::from(limit.micros()) - i128::from(value.micros()));
     let widths = i128::from(thousandths(width.multiple)?) * i128::from(error.micros()) / 1000;
     Ok(Some(distance(worse, widths, floor(valuing, contract, limit, width)?)))

@@ -6,7 +6,8 @@
 //! rate and collar to keep to, and passes under ReduceOnly and when cognition, performance or the
 //! day's loss say no. Every other order needs three approvals and keeps to all limits. A figure
 //! that was outside its limit before the order may stay there, it may not grow. What is missing or
-//! not a number is denied.
+//! not a number is denied, but that a risk-reducing order without a model value keeps to the quoted
+//! mid's collar alone.
 //!
 //! Not here: netting, keys and reservations (desk), making the cognition approval (cognition).
 

@@ -82,6 +82,7 @@ mod tests {
             time,
             underlyings: Vec::new(),
             chains: BTreeMap::new(),
+            surface: None,
             regime: RegimeView {
                 realised_vol: Some(0.2),
                 implied_vol: None,

@@ -26,6 +26,8 @@ pub struct NetGreeks {
     pub vega_per_point: f64,
     /// Currency per calendar day.
     pub theta_per_day: f64,
+    /// Currency per point of rate.
+    pub rho_per_point: f64,
 }
 
 /// The extremes over all subsets of pending fills, thousandths.
@@ -149,6 +151,7 @@ fn symbol_risk(
             greeks.gamma_shares += unit.gamma * contracts;
             greeks.vega_per_point += unit.vega / 100.0 * contracts;
             greeks.theta_per_day += unit.theta / 365.0 * contracts;
+            greeks.rho_per_point += unit.rho / 100.0 * contracts;
         }
         if instrument.option().is_some() {
             let value = valuing.mark(*con_id).ok().map(|mark| {
@@ -198,6 +201,8 @@ mod tests {
         let book = RiskBook::of(&exposure, &catalog, &sample::markets(), &limits);
         let sim = &book.symbols["SIM"];
         assert!((sim.greeks.delta_shares - (50.0 - 12.0 - 50.0)).abs() < 1e-9);
+        // The calls cancel out, and a future has none.
+        assert!(sim.greeks.rho_per_point.abs() < 1e-9);
         assert_eq!(sim.premium, Some(Money::from_units(2 * 50 * 3 - 2 * 25)));
         assert_eq!(sim.worst.unwrap().delta_milli, Interval::point(-12_000));
         assert!((book.symbols["STK"].greeks.delta_shares - 300.0).abs() < 1e-9);

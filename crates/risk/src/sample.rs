@@ -46,7 +46,7 @@ fn listed() -> Vec<Listed> {
         strike,
         end,
         mid,
-        greeks: UnitGreeks { delta, gamma, vega, theta: -3.0 },
+        greeks: UnitGreeks { delta, gamma, vega, theta: -3.0, rho: 1.0 },
     };
     vec![
         row(CALL_100, Right::Call, 100, FIRST_END, 3.0, 0.5, 0.05, 10.0),
@@ -148,6 +148,7 @@ pub fn view() -> MarketView {
             ((FUTURE, first), Arc::new(chain(near, first, FIRST_END))),
             ((FUTURE, second), Arc::new(chain(vec![line(LATE_CALL)], second, SECOND_END))),
         ]),
+        surface: None,
         regime: RegimeView {
             realised_vol: Some(0.2),
             implied_vol: Some(0.3),

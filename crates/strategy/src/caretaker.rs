@@ -72,8 +72,12 @@ impl Caretaker {
             ..order.clone()
         };
         let pause = Duration::from_secs(u64::from(order.backoff_first_seconds));
-        let parameters =
-            SeatParameters { order: &order, uneven_grace_seconds: 0, pause_seconds: 0 };
+        let parameters = SeatParameters {
+            order: &order,
+            uneven_grace_seconds: 0,
+            pause_seconds: 0,
+            entry_edge_standard_errors_min: None,
+        };
         Ok(Self {
             policy: tome.quarantine_policy,
             band,

@@ -47,6 +47,7 @@ impl CreditSpread {
             order: &parameters.order,
             uneven_grace_seconds: parameters.uneven_grace_seconds,
             pause_seconds: parameters.pause_seconds,
+            entry_edge_standard_errors_min: parameters.entry_edge_standard_errors_min,
         };
         let seat = Seat::new(tome, &needed, catalog, keys, durable)?;
         Ok(Self { parameters: parameters.clone(), seat })
@@ -146,7 +147,7 @@ impl CreditSpread {
         for chain in chains_within(view, from, until, now) {
             if let Some(combo) = self.spread_to_sell(chain) {
                 let contract = Contract::Combo(combo.clone());
-                let limit = self.seat.limit(view, &contract, Side::Sell);
+                let limit = self.seat.entry_limit(view, &contract, Side::Sell);
                 if let Some(limit) = limit.filter(|l| *l >= self.parameters.least_credit()) {
                     let units = Quantity(-i64::from(self.parameters.units));
                     let target = Target::Combo { combo, units };

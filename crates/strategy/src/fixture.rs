@@ -23,7 +23,7 @@ use trading::intent::{Intent, Target};
 use trading::order::signed_legs;
 use trading::report::{EndState, Fill};
 use valuation::view::{
-    ChainView, DataState, MarketView, OptionLine, RegimeView, UnderlyingLine, UnitGreeks,
+    ChainView, DataState, FairValue, MarketView, OptionLine, RegimeView, UnderlyingLine, UnitGreeks,
 };
 
 pub(crate) const START: Timestamp = Timestamp::from_seconds(1_600_000_000);
@@ -152,6 +152,7 @@ pub(crate) fn view_with(catalog: &Catalog, spot: f64, time_value: f64, now: Now)
                 gamma: 0.05,
                 vega: 10.0,
                 theta: -10.0,
+                rho: 5.0,
             }),
         };
         let chain = chains.entry((terms.underlying, terms.expiry)).or_insert_with(|| ChainView {
@@ -174,6 +175,7 @@ pub(crate) fn view_with(catalog: &Catalog, spot: f64, time_value: f64, now: Now)
         time,
         underlyings,
         chains: chains.into_iter().map(|(key, chain)| (key, Arc::new(chain))).collect(),
+        surface: None,
         regime: RegimeView {
             realised_vol: Some(0.2),
             implied_vol: Some(0.2),
@@ -190,6 +192,16 @@ pub(crate) fn spoil(view: &mut MarketView, id: u32) {
                 line.state = DataState::Flawed;
                 line.quote.bid = None;
             }
+        }
+    }
+}
+
+/// Gives every option of a view a model value `above` its mid, with a standard error.
+pub(crate) fn model(view: &mut MarketView, above: f64, standard_error: f64) {
+    for chain in view.chains.values_mut() {
+        for line in &mut Arc::make_mut(chain).lines {
+            let price = line.quote.mid().unwrap().to_f64() + above;
+            line.fair = Some(FairValue { price, standard_error, vol: 0.2 });
         }
     }
 }

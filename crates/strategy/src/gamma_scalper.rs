@@ -12,11 +12,12 @@ use crate::hedging::DeltaBand;
 use crate::seat::{Seat, SeatParameters, chains_within, fresh_quote, millionths};
 use crate::strategy::{KeySource, Strategy, StrategyEffect, StrategyEvent};
 use crate::tome::{GammaScalperParameters, Tome};
-use market::instrument::{Catalog, Combo, ConId, Instrument, Leg, OptionTerms, Right};
+use market::instrument::{Catalog, Combo, ConId, Contract, Instrument, Leg, OptionTerms, Right};
 use market::money::{Price, Quantity};
+use market::quote::Side;
 use market::time::{Now, Timestamp};
 use std::collections::BTreeMap;
-use trading::intent::{Intent, Purpose};
+use trading::intent::{Intent, Purpose, Target};
 use valuation::view::{ChainView, DataState, MarketView};
 
 const DAY_SECONDS: u64 = 86_400;
@@ -45,6 +46,7 @@ impl GammaScalper {
             order: &parameters.order,
             uneven_grace_seconds: parameters.uneven_grace_seconds,
             pause_seconds: parameters.pause_seconds,
+            entry_edge_standard_errors_min: parameters.entry_edge_standard_errors_min,
         };
         let seat = Seat::new(tome, &needed, catalog, keys, durable)?;
         if let Some(option) = seat.product.unhedgeable_option() {
@@ -126,8 +128,9 @@ impl GammaScalper {
         let (from, until) = (self.parameters.days_min, self.parameters.days_max);
         let chains = chains_within(view, from, until, now);
         let combo = chains.into_iter().find_map(|chain| self.straddle_to_buy(chain, view))?;
-        let change = (Quantity::ZERO, Quantity(i64::from(self.parameters.units)));
-        self.seat.combo(view, &combo, change, Purpose::Entry, now)
+        let limit = self.seat.entry_limit(view, &Contract::Combo(combo.clone()), Side::Buy)?;
+        let target = Target::Combo { combo, units: Quantity(i64::from(self.parameters.units)) };
+        self.seat.propose(target, limit, Purpose::Entry, view, now)
     }
 
     /// Call and put at the strike nearest to the underlying, both tradable.

@@ -17,6 +17,7 @@ use market::time::{Now, Timestamp};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use trading::intent::{Intent, Purpose, Target};
+use valuation::edge::ModelValue;
 use valuation::view::{ChainView, DataState, MarketView};
 
 /// Seconds in a day, for days to expiry.
@@ -30,6 +31,7 @@ pub(crate) struct Seat {
     view: Option<MarketView>,
     grace: Duration,
     pause: Duration,
+    entry_edge_standard_errors_min: Option<f64>,
     uneven_since: Option<Timestamp>,
     quarantined: bool,
 }
@@ -39,6 +41,7 @@ pub(crate) struct SeatParameters<'a> {
     pub(crate) order: &'a OrderParameters,
     pub(crate) uneven_grace_seconds: u32,
     pub(crate) pause_seconds: u32,
+    pub(crate) entry_edge_standard_errors_min: Option<f64>,
 }
 
 impl Seat {
@@ -70,6 +73,7 @@ impl Seat {
             view: None,
             grace: seconds(parameters.uneven_grace_seconds),
             pause: seconds(parameters.pause_seconds),
+            entry_edge_standard_errors_min: parameters.entry_edge_standard_errors_min,
             uneven_since: None,
             quarantined: false,
         })
@@ -249,6 +253,28 @@ impl Seat {
             quoted.push(QuotedLeg { ratio, bid, ask, tick: &instrument.tick });
         }
         limit(&quoted, side, self.intents.cross_percent())
+    }
+
+    /// The limit of an entry: as [`Seat::limit`], if its edge is at least what the tome asks for.
+    pub(crate) fn entry_limit(
+        &self,
+        view: &MarketView,
+        contract: &Contract,
+        side: Side,
+    ) -> Option<Price> {
+        let limit = self.limit(view, contract, side)?;
+        let Some(least) = self.entry_edge_standard_errors_min else {
+            return Some(limit);
+        };
+        let legs = self.product.legs(contract)?;
+        let mut lines = Vec::with_capacity(legs.len());
+        for (ratio, instrument) in &legs {
+            lines.push((*ratio, view.line(instrument.con_id)?));
+        }
+        let value = ModelValue::of_legs(lines).ok()??;
+        let (_, first) = legs.first()?;
+        let edge = value.edge(side, limit, first.tick.increment(limit));
+        (edge.standard_errors >= least).then_some(limit)
     }
 
     /// Closes options one by one: the sold ones first, what covers them only when they are gone.

@@ -63,7 +63,7 @@ denial_codes! {
     PriceIncrement => "PRICE_INCREMENT",
     /// The limit lies too far from the quoted mid.
     CollarQuote => "COLLAR_QUOTE",
-    /// The limit lies too far from the model value.
+    /// The limit lies too far from the model value, or there is none.
     CollarModel => "COLLAR_MODEL",
     /// More contracts than one order may have.
     QuantityLimit => "QUANTITY_LIMIT",

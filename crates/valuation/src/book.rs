@@ -9,9 +9,11 @@
 
 mod chain;
 mod forward;
+mod greeks;
 mod premiums;
 mod regime;
 mod settings;
+mod surface;
 mod verdict;
 
 pub use settings::{BookCounts, BookSettings, RefusalCounts};
@@ -26,6 +28,7 @@ use market::time::{Date, Timestamp};
 use regime::RealisedVol;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use surface::BookSurface;
 
 /// The nearest expiry beyond a week speaks for the product's implied volatility.
 const WEEK_YEARS: f64 = 7.0 / 365.0;
@@ -84,6 +87,7 @@ pub struct PricingBook {
     dividends: DividendSchedule,
     published: BTreeMap<(ConId, Date), Arc<ChainView>>,
     realised: RealisedVol,
+    surface: BookSurface,
     scratch: Scratch,
     counts: BookCounts,
     version: u64,
@@ -102,6 +106,7 @@ impl PricingBook {
         let mut book = Self {
             symbol: symbol.to_owned(),
             realised: RealisedVol::new(settings.realised_decay, minutes),
+            surface: BookSurface::new(),
             settings,
             indexes: BTreeMap::new(),
             places: Vec::new(),
@@ -196,6 +201,9 @@ impl PricingBook {
 
     /// Takes updates by line; the last one of a line counts. Prices nothing.
     pub fn on_quotes(&mut self, updates: &[(u32, LineUpdate)]) {
+        if !updates.is_empty() {
+            self.surface.note_quotes();
+        }
         for (line, update) in updates {
             self.counts.quotes_seen += 1;
             match self.places.get(*line as usize) {
@@ -249,6 +257,8 @@ impl PricingBook {
             let key = (chain.underlying, chain.expiry);
             self.published.insert(key, Arc::new(chain.view(self.version, now)));
         }
+        let stamp = (self.version, now);
+        self.surface.fit_when_due(&self.chains, stamp, &self.settings, &mut self.counts);
         self.counts.views += 1;
         Some(Arc::new(self.view(now)))
     }
@@ -263,6 +273,9 @@ impl PricingBook {
         self.changed = true;
         if let Some(annual) = view.regime.realised_vol {
             self.realised.resume(annual);
+        }
+        if let Some(surface) = &view.surface {
+            self.surface.resume(surface);
         }
         for underlying in &mut self.underlyings {
             let id = underlying.line.con_id;
@@ -328,6 +341,7 @@ impl PricingBook {
             time: now,
             underlyings,
             chains: self.published.clone(),
+            surface: self.surface.last(),
             regime: self.regime(),
         }
     }

@@ -78,7 +78,8 @@ pub struct Moment {
     pub carry: f64,
 }
 
-/// What early exercise adds to price and Greeks, per unit of the spot, per 1.00 of vol, per year.
+/// What early exercise adds to price and Greeks, per unit of the spot, per 1.00 of vol or rate, per
+/// year.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Added {
     /// To the price; never negative.
@@ -91,6 +92,8 @@ pub struct Added {
     pub vega: f64,
     /// To the theta.
     pub theta: f64,
+    /// To the rho, in the sense of `UnitGreeks`.
+    pub rho: f64,
 }
 
 /// Within this of one an option's vega is the European one's, however far the vol is away.
@@ -111,6 +114,7 @@ impl Expansion {
             gamma: american.gamma - european.gamma,
             vega: american.vega - european.vega,
             theta: american.theta - european.theta,
+            rho: rho(terms, &american) - rho(terms, &european),
         };
         let spot = terms.spot.unwrap_or(terms.forward);
         // The forward falls by itself times the years per 1.00 of yield.
@@ -121,8 +125,8 @@ impl Expansion {
                 .zip(european.yield_rho)
                 .map(|(american, european)| (european - american) / (terms.years * terms.forward)),
         };
-        let Added { price, delta, gamma, vega, theta } = around;
-        let found = [price, delta, gamma, vega, theta, by_forward.unwrap_or(0.0)];
+        let Added { price, delta, gamma, vega, theta, rho } = around;
+        let found = [price, delta, gamma, vega, theta, rho, by_forward.unwrap_or(0.0)];
         found.iter().all(|value| value.is_finite()).then_some(Self {
             spot,
             vol: terms.vol,
@@ -139,7 +143,7 @@ impl Expansion {
     pub fn at(&self, moment: &Moment) -> Added {
         let Moment { spot, vol, years, carry } = *moment;
         let (moved, change) = (spot - self.spot, vol - self.vol);
-        let Added { price, delta, gamma, vega, theta } = self.around;
+        let Added { price, delta, gamma, vega, theta, .. } = self.around;
         let of_carry = self.by_forward.unwrap_or(0.0) * (carry - self.carry) * spot;
         let grown = moved * (delta + 0.5 * gamma * moved) + vega * change + of_carry;
         Added {
@@ -215,6 +219,12 @@ fn both_styles(terms: &ExerciseTerms<'_>) -> Option<(AmericanGreeks, AmericanGre
         dividends::price_and_greeks(exercise, &contract, cash, american::Accuracy::Fast).ok()
     };
     Some((priced(Exercise::American)?, priced(Exercise::European)?))
+}
+
+/// Per 1.00 of the rate; a future's yield moves with it.
+fn rho(terms: &ExerciseTerms<'_>, greeks: &AmericanGreeks) -> f64 {
+    let of_yield = greeks.yield_rho.filter(|_| terms.spot.is_none());
+    greeks.rho + of_yield.unwrap_or(0.0)
 }
 
 fn contract(terms: &ExerciseTerms<'_>) -> SpotContract {

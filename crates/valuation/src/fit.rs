@@ -1,7 +1,8 @@
 //! The fit of one product at one moment: quotes in, forwards, surface and fair values out.
 //!
-//! Exists as one machine for the pricing actor, the command line and the judge over recorded days,
-//! so that all three speak of the same numbers. It keeps what is slow between moments: the carry of
+//! Exists as one machine for the command line and the judge over recorded days, which have quotes
+//! and nothing else. (The node's book has read vols and premiums from its quotes before it fits the
+//! same surface to them: `book/surface.rs`.) It keeps what is slow between moments: the carry of
 //! each expiry, the last surface as a warm start, the memory of each contract. A moment in which
 //! the surface fails leaves the last one untouched. Quality gates stand before it; publishing, and
 //! how often to fit, is left to its owner.

@@ -4,5 +4,6 @@
 
 pub mod book;
 pub mod early_exercise;
+pub mod edge;
 pub mod fit;
 pub mod view;

@@ -8,8 +8,11 @@ use market::instrument::{ConId, Right};
 use market::money::Price;
 use market::quote::Quote;
 use market::time::{Date, Timestamp};
+use pricing::arbitrage::ArbitrageReport;
+use pricing::essvi::{Slice, SliceReport, Surface};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Sensitivities of one unit of an instrument (not times its multiplier).
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
@@ -22,6 +25,9 @@ pub struct UnitGreeks {
     pub vega: f64,
     /// Price per year.
     pub theta: f64,
+    /// Price per 1.00 of the rate: of a stock or an index its price, dividends and borrow are held,
+    /// of a future its price.
+    pub rho: f64,
 }
 
 /// A model value that was not fitted with the quote it is compared to.
@@ -126,6 +132,63 @@ pub struct RegimeView {
     pub fresh_share: Option<f64>,
 }
 
+/// One expiry's part of a [`SurfaceView`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SurfaceExpiry {
+    /// What its options are written on.
+    pub underlying: ConId,
+    /// The expiry day.
+    pub expiry: Date,
+    /// The forward at the fit: log-moneyness is ln(strike / forward).
+    pub forward: f64,
+    /// How the slice came out.
+    pub report: SliceReport,
+}
+
+/// A product's volatility surface: the last one that passed the tests for static arbitrage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SurfaceView {
+    /// Total variance by log-moneyness and time, in eSSVI slices by rising time to expiry.
+    pub surface: Surface,
+    /// What each slice is of.
+    pub expiries: Vec<SurfaceExpiry>,
+    /// What the tests on a grid found.
+    pub arbitrage: ArbitrageReport,
+    /// The expiries alone would not have made a surface: the conditions bind somewhere.
+    pub constrained: bool,
+    /// The version of the view that it came with: rises from surface to surface.
+    pub version: u64,
+    /// The market time of its quotes.
+    pub time: Timestamp,
+}
+
+impl SurfaceView {
+    /// The slice of an expiry.
+    #[must_use]
+    pub fn slice(&self, underlying: ConId, expiry: Date) -> Option<&Slice> {
+        self.at(underlying, expiry).map(|at| &self.surface.slices()[at])
+    }
+
+    /// Annual vol of an expiry at ln(strike / forward). Between fits a moneyness keeps its vol.
+    #[must_use]
+    pub fn vol(&self, underlying: ConId, expiry: Date, log_moneyness: f64) -> Option<f64> {
+        let at = self.at(underlying, expiry)?;
+        let variance = self.surface.slices()[at].total_variance(log_moneyness);
+        Some((variance / self.surface.years()[at]).sqrt())
+    }
+
+    /// How old it is; zero before its time.
+    #[must_use]
+    pub fn age(&self, now: Timestamp) -> Duration {
+        now.since(self.time)
+    }
+
+    fn at(&self, underlying: ConId, expiry: Date) -> Option<usize> {
+        let of = |own: &SurfaceExpiry| (own.underlying, own.expiry) == (underlying, expiry);
+        self.expiries.iter().position(of)
+    }
+}
+
 /// Everything about one product at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MarketView {
@@ -139,6 +202,8 @@ pub struct MarketView {
     pub underlyings: Vec<UnderlyingLine>,
     /// The chains by underlying and expiry.
     pub chains: BTreeMap<(ConId, Date), Arc<ChainView>>,
+    /// The surface, once one has been fitted.
+    pub surface: Option<Arc<SurfaceView>>,
     /// The regime.
     pub regime: RegimeView,
 }
@@ -176,7 +241,7 @@ impl Line<'_> {
     pub const fn greeks(&self) -> Option<UnitGreeks> {
         match self {
             Self::Underlying(_) => {
-                Some(UnitGreeks { delta: 1.0, gamma: 0.0, vega: 0.0, theta: 0.0 })
+                Some(UnitGreeks { delta: 1.0, gamma: 0.0, vega: 0.0, theta: 0.0, rho: 0.0 })
             }
             Self::Option(line, _) => line.greeks,
         }

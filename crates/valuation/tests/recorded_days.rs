@@ -1,5 +1,6 @@
-//! The book over recorded trading days: nearly all two-sided quotes get a volatility, and most of
-//! them agree with their neighbours.
+//! The book over recorded trading days: nearly all two-sided quotes get a volatility, most of them
+//! agree with their neighbours, and the surface beside them has no arbitrage on a finer grid than
+//! its own.
 //!
 //! Reads the data that `OPTIONSIB_DATA` names; skipped aloud without it.
 
@@ -9,6 +10,7 @@ use market::instrument::{Catalog, ExerciseStyle, InstrumentKind, Right};
 use market::lean::{BadRows, Day, RecordedDay};
 use market::quality::Gates;
 use market::time::Date;
+use pricing::arbitrage::{Grid, prove};
 use std::path::Path;
 use valuation::book::{BookCounts, BookSettings, LineUpdate, PricingBook};
 use valuation::view::DataState;
@@ -41,6 +43,8 @@ struct Seen {
     /// money by 5 % and more, which are exercised early first.
     inside: f64,
     inside_deep_puts: f64,
+    /// Share of quotes whose bid and ask hold the surface's vol, averaged over its slices.
+    inside_surface: f64,
 }
 
 fn run(day: &RecordedDay) -> Seen {
@@ -49,12 +53,17 @@ fn run(day: &RecordedDay) -> Seen {
 
 /// With other terms than those listed.
 fn run_as(day: &RecordedDay, catalog: &Catalog) -> Seen {
-    let settings = BookSettings { rate_guess: funds_rate(&day.symbol), ..BookSettings::default() };
+    let settings = BookSettings {
+        rate_guess: funds_rate(&day.symbol),
+        surface_refit_seconds: 60,
+        ..BookSettings::default()
+    };
     let mut book =
         PricingBook::new(&day.symbol, catalog, settings).with_dividends(day.dividends.clone());
     let gates = Gates::default();
     let (mut shares, mut views) = (0.0, 0.0);
     let [mut all, mut deep] = [[0_u32; 2]; 2];
+    let (mut held, mut slices) = (0.0, 0.0);
     let mut updates = Vec::new();
     for step in &day.steps {
         updates.clear();
@@ -74,6 +83,11 @@ fn run_as(day: &RecordedDay, catalog: &Catalog) -> Seen {
         let Some(view) = book.recompute(step.time).filter(|_| open) else { continue };
         shares += view.regime.fresh_share.unwrap_or(0.0);
         views += 1.0;
+        if let Some(own) = view.surface.as_ref().filter(|own| own.time == step.time) {
+            prove(&own.surface, Grid { points: 401, reach: 12.0 }).unwrap();
+            held += own.expiries.iter().map(|own| own.report.inside).sum::<f64>();
+            slices += own.expiries.len() as f64;
+        }
         for chain in view.chains.values() {
             for line in chain.lines.iter().filter(|line| line.state <= DataState::Stale) {
                 let (Some(fair), Some((bid, ask))) = (line.fair, line.quote.both()) else {
@@ -97,6 +111,7 @@ fn run_as(day: &RecordedDay, catalog: &Catalog) -> Seen {
         fresh: shares / views,
         inside: share(all),
         inside_deep_puts: share(deep),
+        inside_surface: held / slices,
     }
 }
 
@@ -114,10 +129,10 @@ fn european(day: &RecordedDay) -> Catalog {
 }
 
 fn shown(day: &RecordedDay, seen: Seen) -> Seen {
-    let Seen { counts, fresh, inside, inside_deep_puts } = &seen;
+    let Seen { counts, fresh, inside, inside_deep_puts, inside_surface } = &seen;
     eprintln!(
         "{} {}: fresh {fresh:.3}, fair value inside the quote {inside:.3}, of deep puts \
-         {inside_deep_puts:.3}; {counts:?}",
+         {inside_deep_puts:.3}, the surface's vol {inside_surface:.3}; {counts:?}",
         day.symbol, day.day
     );
     seen
@@ -128,6 +143,7 @@ fn es_options_agree_with_each_other_all_day() {
     let Some(day) = load("lean_es_futopt_20200106", "2020-01-06") else { return };
     let Seen { counts, fresh, .. } = shown(&day, run(&day));
     assert!(counts.fresh_with_own_vol * 10 >= counts.fresh * 9);
+    assert!(counts.surfaces_published > 200 && counts.surfaces_refused == 0, "{counts:?}");
     assert!(fresh > 0.8, "{fresh}");
 }
 
@@ -136,6 +152,7 @@ fn goog_options_agree_with_each_other_on_the_half_day() {
     let Some(day) = load("lean_goog_opt_20151224", "2015-12-24") else { return };
     let Seen { counts, fresh, .. } = shown(&day, run(&day));
     assert!(counts.fresh_with_own_vol * 10 >= counts.fresh * 9);
+    assert!(counts.surfaces_published > 200 && counts.surfaces_refused == 0, "{counts:?}");
     assert!(fresh > 0.6, "{fresh}");
 }
 
@@ -144,6 +161,7 @@ fn twx_options_agree_with_each_other() {
     let Some(day) = load("lean_twx_opt_20140605", "2014-06-05") else { return };
     let Seen { counts, fresh, .. } = shown(&day, run(&day));
     assert!(counts.fresh_with_own_vol * 10 >= counts.fresh * 9);
+    assert!(counts.surfaces_published > 200 && counts.surfaces_refused == 0, "{counts:?}");
     assert!(fresh > 0.5, "{fresh}");
 }
 

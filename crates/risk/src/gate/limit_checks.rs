@@ -67,7 +67,7 @@ impl Gate {
             multiple: own.collar_model_standard_errors,
             ticks_min: own.collar_model_ticks_min,
         };
-        check_collars(facts, input, quote, model, evidence)
+        check_collars(facts, input, (quote, model, NoModel::QuoteAlone), evidence)
     }
 
     pub(super) fn check_full(
@@ -91,7 +91,7 @@ impl Gate {
             multiple: limits.collar_model_standard_errors,
             ticks_min: limits.collar_model_ticks_min,
         };
-        check_collars(facts, input, quote, model, evidence)?;
+        check_collars(facts, input, (quote, model, NoModel::Denied), evidence)?;
         self.check_margin(facts, input, evidence)?;
         let figures = self.figures(facts, input)?;
         for (symbol, before, after) in &figures {
@@ -226,28 +226,41 @@ fn check_quantity(
     Ok(())
 }
 
+/// What becomes of an order whose contract has no model value, as where too few quotes name a
+/// volatility.
+#[derive(Clone, Copy)]
+enum NoModel {
+    /// It is denied.
+    Denied,
+    /// The quoted mid alone bounds it: who lowers risk isn't locked in by a thin market.
+    QuoteAlone,
+}
+
 fn check_collars(
     facts: &Facts<'_>,
     input: &GateInput<'_>,
-    quote: Width,
-    model: Width,
+    (quote, model, no_model): (Width, Width, NoModel),
     evidence: &mut GateEvidence,
 ) -> Result<(), Denial> {
     let priced = (&input.order.contract, input.order.side, input.order.limit);
-    let refused = |missing_code: DenialCode| {
-        move |cause| match cause {
-            NoDistance::Missing(sentence) => Denial::new(missing_code, sentence),
-            NoDistance::Unavailable(cause) => unavailable(cause),
-        }
-    };
     let as_seen = |name: &str, distance: Distance| {
         seen(name.to_owned(), 0, distance.after_milli, distance.bound_milli)
     };
-    let distance = collar::from_quote(facts.valuing, priced, quote);
-    let distance = distance.map_err(refused(DenialCode::StaleData))?;
+    let distance =
+        collar::from_quote(facts.valuing, priced, quote).map_err(|cause| match cause {
+            NoDistance::Missing(sentence) => Denial::new(DenialCode::StaleData, sentence),
+            NoDistance::Unavailable(cause) => unavailable(cause),
+        })?;
     compare(evidence, DenialCode::CollarQuote, as_seen("collar_quote", distance))?;
-    let distance = collar::from_model(facts.valuing, priced, model);
-    match distance.map_err(refused(DenialCode::CollarModel))? {
+    let distance = match (collar::from_model(facts.valuing, priced, model), no_model) {
+        (Ok(distance), _) => distance,
+        (Err(NoDistance::Missing(_)), NoModel::QuoteAlone) => None,
+        (Err(NoDistance::Missing(sentence)), NoModel::Denied) => {
+            return denied(DenialCode::CollarModel, sentence);
+        }
+        (Err(NoDistance::Unavailable(cause)), _) => return Err(unavailable(cause)),
+    };
+    match distance {
         Some(distance) => {
             compare(evidence, DenialCode::CollarModel, as_seen("collar_model", distance))
         }

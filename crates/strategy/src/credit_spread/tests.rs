@@ -3,7 +3,7 @@
 use super::*;
 use crate::builtin::build;
 use crate::fixture::{
-    Desk, at, catalog, days, keys, only, positions_of, spoil, tome, view, view_with,
+    Desk, at, catalog, days, keys, model, only, positions_of, spoil, tome, view, view_with,
 };
 use crate::tome::Parameters;
 use market::instrument::InstrumentKind;
@@ -57,6 +57,28 @@ fn calls_are_sold_above_the_market() {
     desk.attach(Vec::new());
     let entry = only(desk.show(1, &view(&catalog, 100.0, at(1))));
     assert_eq!(positions_of(&entry.target), [(1104, -3), (1108, 3)]);
+}
+
+#[test]
+fn a_spread_is_sold_at_the_edge_that_the_tome_asks_for_and_bought_back_without() {
+    let catalog = index();
+    let ask_for = |least, standard_error| {
+        let mut desk = desk(&catalog, |own| own.entry_edge_standard_errors_min = least);
+        desk.attach(Vec::new());
+        let mut market = view(&catalog, 100.0, at(1));
+        model(&mut market, 0.0, standard_error);
+        (desk.show(1, &market), desk)
+    };
+    let market = view(&catalog, 100.0, at(1));
+    let mid = |id| market.line(ConId(id)).unwrap().quote().mid().unwrap().to_f64();
+    let given = mid(2096) - mid(2092) - only(ask_for(None, 1.0).0).limit.to_f64();
+    // With errors of what crossing gives away on each leg it is 1 / sqrt(2) of them together.
+    assert!(given > 0.0 && ask_for(Some(-0.7), given).0.is_empty());
+    let (entries, mut desk) = ask_for(Some(-0.71), given);
+    desk.fill(&only(entries), &view(&catalog, 100.0, at(1)));
+    let mut cheap = view_with(&catalog, 100.0, 1.5, at(3));
+    model(&mut cheap, -1.0, 0.001);
+    assert_eq!(only(desk.show(3, &cheap)).purpose, Purpose::Exit, "an exit is no entry");
 }
 
 #[test]

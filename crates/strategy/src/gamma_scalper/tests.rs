@@ -3,7 +3,7 @@
 use super::*;
 use crate::builtin::build;
 use crate::fixture::{
-    Desk, at, catalog, days, future, keys, only, positions_of, tome, view, view_with,
+    Desk, at, catalog, days, future, keys, model, only, positions_of, tome, view, view_with,
 };
 use crate::strategy::Outcome;
 use crate::tome::Parameters;
@@ -52,6 +52,34 @@ fn it_buys_the_straddle_next_to_the_money_once_it_is_attached() {
     assert!(entry.limit >= ask(1100) + ask(2100));
     assert!(entry.limit - ask(1100) - ask(2100) < Price::from_micros(50_000));
     assert!(desk.show(2, &view(&catalog, 100.7, at(2))).is_empty(), "one is live");
+}
+
+#[test]
+fn an_entry_that_gives_away_more_standard_errors_than_the_tome_allows_is_left() {
+    let catalog = stock();
+    let limit = |least: Option<f64>, modelled: Option<(f64, f64)>| {
+        let mut desk = desk(&catalog, |own| own.entry_edge_standard_errors_min = least);
+        desk.attach(Vec::new());
+        let mut market = view(&catalog, 100.0, at(1));
+        if let Some((above, standard_error)) = modelled {
+            model(&mut market, above, standard_error);
+        }
+        desk.show(1, &market).first().map(|entry| entry.limit.to_f64())
+    };
+    let market = view(&catalog, 100.0, at(1));
+    let mid = |id| market.line(ConId(id)).unwrap().quote().mid().unwrap().to_f64();
+    // What crossing gives away to both mids together, with errors of a quarter of it on each leg:
+    // 4 / sqrt(2) standard errors, about 2.83.
+    let given = limit(None, None).unwrap() - mid(1100) - mid(2100);
+    let error = given / 4.0;
+    assert!(given > 0.0);
+    let bought = |least, above, error| limit(Some(least), Some((above, error))).is_some();
+    assert!(bought(-2.9, 0.0, error) && !bought(-2.8, 0.0, error));
+    assert!(bought(-2.8, 0.0, 1.1 * error), "a less certain value objects less");
+    // Each leg worth as much more as both together give away: the edge is as much to the good.
+    assert!(bought(2.8, given, error) && !bought(2.9, given, error));
+    assert_eq!(limit(Some(-100.0), None), None, "no model value");
+    assert!(limit(None, Some((-1.0, 0.01))).is_some(), "the tome does not ask");
 }
 
 #[test]

@@ -50,6 +50,11 @@ pub struct GammaScalperParameters {
     pub uneven_grace_seconds: u32,
     /// The pause between two campaigns.
     pub pause_seconds: u32,
+    /// Least edge of an entry's limit against the model value, in standard errors of that: -2 gives
+    /// away at most two, 1 wants to gain one. Without a model value there is no entry then. Absent:
+    /// the model has no say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry_edge_standard_errors_min: Option<f64>,
     /// How it asks for trades.
     pub order: OrderParameters,
 }
@@ -104,6 +109,11 @@ pub struct CreditSpreadParameters {
     pub uneven_grace_seconds: u32,
     /// The pause between two campaigns.
     pub pause_seconds: u32,
+    /// Least edge of an entry's limit against the model value, in standard errors of that: -2 gives
+    /// away at most two, 1 wants to gain one. Without a model value there is no entry then. Absent:
+    /// the model has no say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry_edge_standard_errors_min: Option<f64>,
     /// How it asks for trades.
     pub order: OrderParameters,
 }
@@ -121,6 +131,11 @@ fn within<T: PartialOrd + Display>(
         found: found.to_string(),
         allowed: format!("{} to {}", allowed.start(), allowed.end()),
     })
+}
+
+fn check_entry_edge(standard_errors: Option<f64>) -> Result<(), WrongValue> {
+    let found = standard_errors.unwrap_or(0.0);
+    within("entry_edge_standard_errors_min", found, -100.0..=100.0)
 }
 
 impl OrderParameters {
@@ -146,6 +161,7 @@ impl GammaScalperParameters {
         within("hedge_max", self.hedge_max, 0..=1_000_000)?;
         within("uneven_grace_seconds", self.uneven_grace_seconds, 0..=3600)?;
         within("pause_seconds", self.pause_seconds, 0..=86_400)?;
+        check_entry_edge(self.entry_edge_standard_errors_min)?;
         self.order.check()
     }
 }
@@ -163,6 +179,7 @@ impl CreditSpreadParameters {
         within("close_hours", self.close_hours, 0..=24 * 365)?;
         within("uneven_grace_seconds", self.uneven_grace_seconds, 0..=3600)?;
         within("pause_seconds", self.pause_seconds, 0..=86_400)?;
+        check_entry_edge(self.entry_edge_standard_errors_min)?;
         self.order.check()
     }
 

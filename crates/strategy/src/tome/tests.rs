@@ -53,6 +53,11 @@ fn errors_name_the_file_the_field_and_what_is_allowed() {
         "gamma_scalper_sim.json: id is `other`, allowed is `gamma_scalper_sim`, the name of the \
          file"
     );
+    assert_eq!(
+        error_of("\"units\": 3", "\"units\": 3, \"entry_edge_standard_errors_min\": -101"),
+        "gamma_scalper_sim.json: parameters.entry_edge_standard_errors_min is -101, allowed is \
+         -100 to 100"
+    );
     let unknown = error_of("\"units\"", "\"unit\"");
     assert!(unknown.starts_with("gamma_scalper_sim.json: parameters: unknown field `unit`"));
     let kind = error_of("\"kind\": \"gamma_scalper\"", "\"kind\": \"scalper\"");
@@ -71,4 +76,9 @@ fn the_fingerprint_follows_parameters_and_version_only() {
     assert_eq!(own, print("\"hedge\"", "\"hold\""));
     assert_ne!(own, print("\"units\": 3", "\"units\": 4"));
     assert_ne!(own, print("\"version\": 1", "\"version\": 2"));
+    let asked = "\"units\": 3, \"entry_edge_standard_errors_min\": -1.5";
+    assert_ne!(own, print("\"units\": 3", asked));
+    // A certificate given before the key existed still speaks of the tome without it.
+    let unasked = "\"units\": 3, \"entry_edge_standard_errors_min\": null";
+    assert_eq!(own, print("\"units\": 3", unasked));
 }

@@ -11,10 +11,10 @@
 //! of trading as their time to expiry.
 
 use super::forward::{Carry, UnderlyingNow};
+use super::greeks::of_lane;
 use super::premiums::{DUE_WORK, Early, FIRST_WORK};
 use super::settings::{BookCounts, BookSettings};
-use crate::early_exercise::Added;
-use crate::view::{ChainView, DataState, FairValue, OptionLine, UnitGreeks};
+use crate::view::{ChainView, DataState, FairValue, OptionLine};
 use market::instrument::{ConId, Instrument, OptionTerms, Right, TickRule};
 use market::money::Price;
 use market::quote::Quote;
@@ -91,11 +91,15 @@ pub(super) struct Chain {
     pub(super) at_the_money_vol: Option<f64>,
     pub(super) years: f64,
     /// Change of the forward per unit of the underlying: cash dividends do not grow with it.
-    growth: f64,
+    pub(super) growth: f64,
     /// The annual rate of that growth.
-    carry_rate: f64,
+    pub(super) carry_rate: f64,
+    /// Change of the forward per 1.00 of the rate.
+    pub(super) forward_by_rate: f64,
     /// Cash dividends of the stock, by rising ex-date: midnight UTC before it trades without.
     pub(super) dividends: Vec<(Timestamp, f64)>,
+    /// How many quotes name a volatility.
+    pub(super) named: usize,
     /// Where the next renewal of premiums begins.
     pub(super) next_renewal: usize,
     pub(super) touched: bool,
@@ -117,7 +121,9 @@ impl Chain {
             years: 0.0,
             growth: 1.0,
             carry_rate: 0.0,
+            forward_by_rate: 0.0,
             dividends: Vec::new(),
+            named: 0,
             next_renewal: 0,
             touched: false,
             computed: None,
@@ -296,6 +302,7 @@ impl Chain {
         let spot = carry.spot();
         self.growth = carry.ratio + if spot > 0.0 { cash / spot } else { 0.0 };
         self.carry_rate = libm::log(self.growth) / self.years;
+        self.forward_by_rate = self.forward_by_rate(now);
     }
 
     /// Vols, Greeks and fair values, with the premiums that are known.
@@ -414,22 +421,6 @@ impl Chain {
         }
     }
 
-    /// Sensitivities to the underlying from those of the European option to the forward (delta,
-    /// gamma, vega, theta), and what early exercise adds.
-    pub(super) fn unit_greeks(
-        &self,
-        [delta, gamma, vega, theta]: [f64; 4],
-        added: &Added,
-    ) -> UnitGreeks {
-        let growth = self.growth;
-        UnitGreeks {
-            delta: delta * growth + added.delta,
-            gamma: gamma * growth * growth + added.gamma,
-            vega: vega + added.vega,
-            theta: theta - self.carry_rate * self.carry.forward() * delta + added.theta,
-        }
-    }
-
     /// One smile over all live, valid quotes that have a volatility.
     fn smile(&mut self, settings: &BookSettings, scratch: &mut Scratch) -> Option<Smile> {
         scratch.log_moneyness.clear();
@@ -438,15 +429,8 @@ impl Chain {
         let log_forward = libm::log(self.carry.forward());
         for (line, input) in self.lines.iter().zip(&mut self.inputs) {
             input.in_smile = None;
-            let (Some(vol), Some((bid, ask))) = (line.implied_vol, line.quote.both()) else {
-                continue;
-            };
-            if !(input.live && input.valid && input.vega > 0.0) {
-                continue;
-            }
-            let tick = input.tick.increment(ask).to_f64();
-            let half_spread = (0.5 * (ask.to_f64() - bid.to_f64())).max(0.5 * tick);
-            let error = HALF_SPREAD_TO_DEVIATION * half_spread / input.vega;
+            let Some((vol, half_width)) = vol_and_half_width(line, input) else { continue };
+            let error = HALF_SPREAD_TO_DEVIATION * half_width;
             if error <= WIDEST_VOL_ERROR {
                 input.in_smile = Some(scratch.vol.len() as u32);
                 scratch.log_moneyness.push(input.log_strike - log_forward);
@@ -454,12 +438,23 @@ impl Chain {
                 scratch.error.push(error.max(NARROWEST_VOL_ERROR));
             }
         }
+        self.named = scratch.vol.len();
         let inputs = SmileInputs {
             log_moneyness: &scratch.log_moneyness,
             vol: &scratch.vol,
             vol_error: &scratch.error,
         };
         Smile::fit(&inputs, settings.smile_roughness).ok()
+    }
+
+    /// Log-moneyness, vol and half its bid-ask spread in vol, of each quote in the smile.
+    pub(super) fn named_vols(&self) -> impl Iterator<Item = [f64; 3]> + '_ {
+        let log_forward = libm::log(self.carry.forward());
+        let lines = self.lines.iter().zip(&self.inputs);
+        lines.filter(|(_, input)| input.in_smile.is_some()).filter_map(move |(line, input)| {
+            let (vol, half_width) = vol_and_half_width(line, input)?;
+            Some([input.log_strike - log_forward, vol, half_width])
+        })
     }
 
     /// Each line's value by the other quotes; Greeks from it where the line has no own volatility.
@@ -568,8 +563,13 @@ impl Chain {
     }
 }
 
-fn of_lane(greeks: &EuropeanGreeks, lane: usize) -> [f64; 4] {
-    [greeks.delta[lane], greeks.gamma[lane], greeks.vega[lane], greeks.theta[lane]]
+/// The vol that a line's own quote names, and half its bid-ask spread in vol.
+fn vol_and_half_width(line: &OptionLine, input: &Input) -> Option<(f64, f64)> {
+    let (vol, (bid, ask)) = line.implied_vol.zip(line.quote.both())?;
+    let tick = input.tick.increment(ask).to_f64();
+    let half_spread = (0.5 * (ask.to_f64() - bid.to_f64())).max(0.5 * tick);
+    let named = input.live && input.valid && input.vega > 0.0;
+    named.then(|| (vol, half_spread / input.vega))
 }
 
 fn fill_greeks(scratch: &mut Scratch) {

@@ -21,6 +21,8 @@ pub struct BookSettings {
     pub parity_refit_seconds: u32,
     /// Seconds of market time after which an expiry is computed anew although its forward rests.
     pub full_recompute_seconds: u32,
+    /// Seconds of market time between two fits of the surface; zero fits none.
+    pub surface_refit_seconds: u32,
     /// Prior deviation, in vol, of the smile's cubics: larger follows the quotes more closely.
     pub smile_roughness: f64,
     /// Share of what early exercise adds that counts as its standard error.
@@ -46,6 +48,7 @@ impl Default for BookSettings {
             parity_max_log_moneyness: 0.15,
             parity_refit_seconds: 5,
             full_recompute_seconds: 60,
+            surface_refit_seconds: 300,
             smile_roughness: 1.0,
             premium_error_share: 0.05,
             fresh_standard_errors: 2.0,
@@ -123,6 +126,10 @@ pub struct BookCounts {
     pub fresh_with_own_vol: u64,
     /// Early-exercise premiums solved.
     pub premiums_solved: u64,
+    /// Surfaces fitted and published.
+    pub surfaces_published: u64,
+    /// Fits of the surface that were refused, as by a test for arbitrage.
+    pub surfaces_refused: u64,
     /// Views published.
     pub views: u64,
 }
@@ -140,6 +147,8 @@ impl BookCounts {
             fresh: self.fresh + later.fresh,
             fresh_with_own_vol: self.fresh_with_own_vol + later.fresh_with_own_vol,
             premiums_solved: self.premiums_solved + later.premiums_solved,
+            surfaces_published: self.surfaces_published + later.surfaces_published,
+            surfaces_refused: self.surfaces_refused + later.surfaces_refused,
             views: self.views + later.views,
         }
     }

@@ -7,11 +7,13 @@ use market::instrument::{
 };
 use market::money::{Currency, Multiplier, Price};
 use market::quote::Level;
+use pricing::arbitrage::{Grid, prove};
 use pricing::black::{ForwardContract, OptionKind};
 use proptest::prelude::*;
 use std::time::Duration;
 
 mod american;
+mod surface;
 
 const START: Timestamp = Timestamp::from_seconds(1_600_000_000);
 const RATE: f64 = 0.02;
@@ -150,6 +152,12 @@ fn a_priced_chain_gives_its_volatilities_and_forward_back() {
     let call = near(&view, 1100).greeks.unwrap();
     assert!((call.delta - 0.52).abs() < 0.03, "{call:?}");
     assert!(call.gamma > 0.0 && call.vega > 0.0 && call.theta < 0.0);
+    // Call less put is worth spot less discounted strike, less the yield's share: only the strike
+    // knows the rate.
+    let put = near(&view, 2100).greeks.unwrap();
+    let years = START.years_until(last_trade(30));
+    let strike = 100.0 * years * libm::exp(-RATE * years);
+    assert!((call.rho - put.rho - strike).abs() < 0.02, "{call:?} {put:?} {strike}");
     let counts = book.counts();
     assert_eq!(counts.quotes_seen, 85);
     assert!(counts.fresh_with_own_vol * 10 >= counts.fresh * 9 && counts.fresh > 60, "{counts:?}");
@@ -284,7 +292,38 @@ fn the_future_is_the_forward_of_its_options() {
     let view = book.recompute(START).unwrap();
     let chain = view.chains.values().next().unwrap();
     assert!((chain.forward - 100.0 * growth).abs() < 1e-6);
+    // With the future's price held, the rate only discounts.
+    let call = near(&view, 1100);
+    let (rho, price) = (call.greeks.unwrap().rho, call.quote.mid().unwrap().to_f64());
+    assert!((rho + chain.years * price).abs() < 1e-3, "{rho} {price}");
     assert_eq!(near(&view, 1100).state, DataState::Fresh);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+    #[test]
+    fn a_quote_has_no_say_in_its_fair_value_nor_in_the_unit_of_its_edge(
+        strike in 42_u32..58,
+        put in any::<bool>(),
+        shift in -0.9..0.9_f64,
+        half_spread in 0.01..0.5_f64,
+    ) {
+        let (_, mut book, before) = running();
+        let id = 1000 + 2 * strike + if put { 1000 } else { 0 };
+        let old = near(&before, id);
+        let mid = old.quote.mid().unwrap().to_f64();
+        let update = quote((mid + shift).max(half_spread + 0.01), half_spread, START);
+        book.on_quotes(&[(book.line_index(ConId(id)).unwrap(), update)]);
+        let new = near(&book.recompute(START).unwrap(), id);
+        let (was, is) = (old.fair.unwrap(), new.fair.unwrap());
+        prop_assert!((was.price - is.price).abs() <= 0.05 * was.standard_error, "{was:?} {is:?}");
+        let errors = is.standard_error / was.standard_error;
+        prop_assert!((errors - 1.0).abs() < 0.05, "{was:?} {is:?}");
+        // The edge moves by what the quote moved, and by nothing else.
+        let (at, tick) = (Price::from_f64(mid + shift).unwrap(), Price::from_micros(10_000));
+        let moved = was.edge_to_buy(at, tick).ticks - is.edge_to_buy(at, tick).ticks;
+        prop_assert!(moved.abs() <= 5.0 * was.standard_error, "{moved}");
+    }
 }
 
 proptest! {
@@ -314,6 +353,10 @@ proptest! {
             let Some(view) = book.recompute(now) else { continue };
             prop_assert!(view.version > version);
             version = view.version;
+            if let Some(surface) = &view.surface {
+                prop_assert!(surface.time <= now && surface.version <= version);
+                prove(&surface.surface, Grid { points: 201, reach: 10.0 }).unwrap();
+            }
             prop_assert!((0.0..=1.0).contains(&view.regime.fresh_share.unwrap_or(0.0)));
             for chain in view.chains.values() {
                 prop_assert!(chain.last_trade > now && chain.forward.is_finite());

@@ -80,7 +80,8 @@ impl Chain {
         };
         let european = contract.price_and_greeks().ok()?;
         let added = input.early.at_vol(input.quoted_vol);
-        let of_forward = [european.delta, european.gamma, european.vega, european.theta];
+        let of_forward =
+            [european.delta, european.gamma, european.vega, european.theta, european.rho];
         let exercise = self.exercise_value(input);
         let price = input.early.price(european.price, input.quoted_vol, exercise);
         Some((price, self.unit_greeks(of_forward, &added)))

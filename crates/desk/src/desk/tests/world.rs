@@ -133,6 +133,7 @@ impl World {
             time: Timestamp::from_seconds(OPEN),
             underlyings,
             chains: BTreeMap::new(),
+            surface: None,
             regime: RegimeView::default(),
         };
         Self {

@@ -97,3 +97,17 @@ fn risk_reducing_orders_have_their_own_size_rate_and_collar() {
         assert_eq!(scene.code(), Some(*code));
     }
 }
+
+#[test]
+fn without_a_model_value_the_quoted_mid_alone_bounds_who_lowers_risk() {
+    let exit_at = |limit: &str| {
+        let mut scene = scene();
+        scene.change(CALL_100, |line| line.fair = None);
+        scene.hold(CALL_100, 2);
+        scene.order = order(CALL_100, Side::Sell, 2, limit);
+        scene.purpose = Purpose::Exit;
+        scene.code()
+    };
+    assert_eq!(exit_at("2.95"), None);
+    assert_eq!(exit_at("2.69"), Some(DenialCode::CollarQuote));
+}
