@@ -1,7 +1,8 @@
-//! Time per option of the European kernels at each instruction level, and per expiry of parity and
-//! smile, and of vols and Greeks of a chain of 5,000. Read ratios, not nanoseconds: in the same run are a plain scalar version (textbook
-//! formula on `libm`), and `implied-vol` for its Black price and its inversion. 2,048 options: K 70
-//! to 130 per cent of the forward, 7 to 730 days, vol 12 to 60 per cent.
+//! Time per option of the European kernels at each instruction level, of vols and Greeks of a chain
+//! of 5,000, and per expiry of parity and smile. Read ratios, not nanoseconds: in the same run are
+//! a plain scalar version (textbook formula on `libm`), and `implied-vol` for its Black price and
+//! its inversion. 2,048 options: K 70 to 130 per cent of the forward, 7 to 730 days, vol 12 to 60
+//! per cent.
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};

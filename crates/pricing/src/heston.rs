@@ -149,8 +149,8 @@ impl Heston {
     }
 
     /// Ends of ln(S / forward) beyond which there is less than `rest` of probability (below) and of
-    /// the mean (above), by the sharpest of Markov's inequalities for some moments: every one holds,
-    /// fewer make the range wider.
+    /// the mean (above), by the sharpest of Markov's inequalities for some moments: every one
+    /// holds, fewer make the range wider.
     fn ends(&self, years: f64, rest: f64, moments: u32) -> Option<(f64, f64)> {
         let (mut low, mut high) = (f64::NEG_INFINITY, f64::INFINITY);
         let cut = libm::log(rest);

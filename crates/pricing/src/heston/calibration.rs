@@ -434,7 +434,7 @@ impl Search {
             }
         }
         let heston = parameters(&point);
-        // The columns hold the last trial, which may have been refused.
+        // The columns hold the last trial, which may not have been taken.
         self.cost(&heston, 1)?;
         Some(self.report(&mut equations, heston, cost, steps, verdict))
     }
@@ -451,7 +451,8 @@ impl Search {
         let point = coordinates(&heston);
         let is_at_edge = (0..5).any(|at| {
             let (least, most) = (edge(at, BOX[at].0), edge(at, BOX[at].1));
-            point[at] <= least || point[at] >= most
+            // A logarithm and back may have rounded it off the edge.
+            point[at] <= least + 1e-9 || point[at] >= most - 1e-9
         });
         let lanes = self.columns[0].iter().zip(&self.price).zip(&self.weight);
         let off = lanes.zip(&self.half_width).map(|(((model, price), weight), half_width)| {

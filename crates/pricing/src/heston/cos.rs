@@ -149,9 +149,9 @@ impl<const COLUMNS: usize> Kernel for Puts<'_, COLUMNS> {
 }
 
 /// Undiscounted prices of every strike. Error below 1e-11 of the larger of forward and strike where
-/// the series settles within 4096 terms, else a refusal: measured (tests/heston.rs), on a range that
-/// is proven (Markov's inequality, as Junike, Pankrashkin, Applied Mathematics and Computation 421,
-/// 2022, have it).
+/// the series settles within 4096 terms, else a refusal: measured (tests/heston.rs), on a range
+/// that is proven by Markov's inequality (as Junike, Pankrashkin, Applied Mathematics and
+/// Computation 421, 2022, have it).
 pub fn chain(
     heston: &Heston,
     forward: f64,

@@ -1,4 +1,4 @@
-"""Writes heston_wings.csv: Heston far out of the money, where prices fall to 1e-21 of the forward and below.
+"""Writes heston_wings.csv: Heston out of the money, to 1e-55 of the forward.
 
 Lewis' integral (Option Valuation under Stochastic Volatility, 2000) on its own line, imaginary part
 one half, in so many digits that the cancellation there does not matter: nothing is shared with the
