@@ -61,6 +61,23 @@ impl Chain {
         }
     }
 
+    /// What options of these prices imply their vols from.
+    fn implied<'a>(&'a self, undiscounted_price: &'a [f64]) -> ImpliedInputs<'a> {
+        ImpliedInputs {
+            undiscounted_price,
+            forward: &self.forward,
+            strike: &self.strike,
+            years: &self.years,
+            is_call: &self.is_call,
+        }
+    }
+
+    fn undiscounted(&self) -> Vec<f64> {
+        let mut greeks = EuropeanGreeks::default();
+        greeks.fill(&self.inputs()).expect("columns of one length");
+        greeks.price.iter().zip(&self.discount).map(|(price, discount)| price / discount).collect()
+    }
+
     fn on_spot(&self) -> SpotInputs<'_> {
         SpotInputs {
             spot: &self.forward,
@@ -145,20 +162,8 @@ fn european(criterion: &mut Criterion) {
         });
     });
 
-    greeks.fill(&inputs).expect("columns of one length");
-    let undiscounted: Vec<f64> = greeks
-        .price
-        .iter()
-        .zip(&chain.discount)
-        .map(|(price, discount)| price / discount)
-        .collect();
-    let implied = ImpliedInputs {
-        undiscounted_price: &undiscounted,
-        forward: &chain.forward,
-        strike: &chain.strike,
-        years: &chain.years,
-        is_call: &chain.is_call,
-    };
+    let undiscounted = chain.undiscounted();
+    let implied = chain.implied(&undiscounted);
     let mut vols = vec![Err(NoVol::Expired); OPTIONS];
     at_each_level(&mut group, "implied_vol", || {
         implied_vols(black_box(&implied), &mut vols).expect("columns of one length");
@@ -186,20 +191,8 @@ fn european(criterion: &mut Criterion) {
 fn whole_chain(criterion: &mut Criterion) {
     let chain = Chain::of(CONTRACTS);
     let mut greeks = EuropeanGreeks::default();
-    greeks.fill(&chain.inputs()).expect("columns of one length");
-    let undiscounted: Vec<f64> = greeks
-        .price
-        .iter()
-        .zip(&chain.discount)
-        .map(|(price, discount)| price / discount)
-        .collect();
-    let implied = ImpliedInputs {
-        undiscounted_price: &undiscounted,
-        forward: &chain.forward,
-        strike: &chain.strike,
-        years: &chain.years,
-        is_call: &chain.is_call,
-    };
+    let undiscounted = chain.undiscounted();
+    let implied = chain.implied(&undiscounted);
     let mut vols = vec![Err(NoVol::Expired); CONTRACTS];
     let mut column = vec![0.0; CONTRACTS];
     let mut group = criterion.benchmark_group("chain_of_5000");

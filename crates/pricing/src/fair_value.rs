@@ -303,38 +303,5 @@ pub fn fair_value(
     })
 }
 
-/// What trading at a price would gain by the model: positive is a gain.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Edge {
-    /// In ticks.
-    pub ticks: f64,
-    /// In standard errors of the model value; infinite where that value has no error and the gain
-    /// is not zero.
-    pub standard_errors: f64,
-}
-
-impl Edge {
-    /// Of a gain per unit, with the price step and the model value's standard error.
-    #[must_use]
-    pub fn of(gain: f64, tick: f64, standard_error: f64) -> Self {
-        let per = |unit: f64| if gain == 0.0 { 0.0 } else { gain / unit };
-        Self { ticks: per(tick), standard_errors: per(standard_error) }
-    }
-}
-
-impl FairValue {
-    /// The edge of buying at a price, such as the ask.
-    #[must_use]
-    pub fn edge_to_buy(&self, at: f64, tick: f64) -> Edge {
-        Edge::of(self.price - at, tick, self.standard_error)
-    }
-
-    /// The edge of selling at a price, such as the bid.
-    #[must_use]
-    pub fn edge_to_sell(&self, at: f64, tick: f64) -> Edge {
-        Edge::of(at - self.price, tick, self.standard_error)
-    }
-}
-
 #[cfg(test)]
 mod tests;

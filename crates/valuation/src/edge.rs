@@ -5,12 +5,21 @@
 //! and so the stricter choice. An underlying has no model: among options it counts at its mid, with
 //! half its spread as the error. Which edge is enough is left to the readers.
 
-use crate::view::{DataState, FairValue, Line, OptionLine};
-use market::instrument::{ConId, TickRule};
+use crate::view::Line;
+use market::instrument::ConId;
 use market::money::Price;
 use market::quote::Side;
-pub use pricing::fair_value::Edge;
 use thiserror::Error;
+
+/// What trading at a price would gain by the model: positive is a gain.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Edge {
+    /// In ticks.
+    pub ticks: f64,
+    /// In standard errors of the model value; infinite where that value has no error and the gain
+    /// is not zero.
+    pub standard_errors: f64,
+}
 
 /// The model value of one bought unit of a contract.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,50 +73,15 @@ impl ModelValue {
     #[must_use]
     pub fn edge(&self, side: Side, at: Price, tick: Price) -> Edge {
         let gain = side.sign() as f64 * (self.price - at.to_f64());
-        Edge::of(gain, tick.to_f64(), self.standard_error)
-    }
-}
-
-impl FairValue {
-    /// The edge of buying at a price, where it moves in steps of `tick`.
-    #[must_use]
-    pub fn edge_to_buy(&self, at: Price, tick: Price) -> Edge {
-        self.value().edge(Side::Buy, at, tick)
-    }
-
-    /// The edge of selling at a price, where it moves in steps of `tick`.
-    #[must_use]
-    pub fn edge_to_sell(&self, at: Price, tick: Price) -> Edge {
-        self.value().edge(Side::Sell, at, tick)
-    }
-
-    const fn value(&self) -> ModelValue {
-        ModelValue { price: self.price, standard_error: self.standard_error }
-    }
-}
-
-impl OptionLine {
-    /// The edge of buying at the ask; `None` without an ask that may be traded on, or without a
-    /// fair value.
-    #[must_use]
-    pub fn edge_to_buy(&self, ticks: &TickRule) -> Option<Edge> {
-        let ask = self.quote.ask.filter(|_| self.state == DataState::Fresh)?.price;
-        Some(self.fair?.edge_to_buy(ask, ticks.increment(ask)))
-    }
-
-    /// The edge of selling at the bid; `None` without a bid that may be traded on, or without a
-    /// fair value.
-    #[must_use]
-    pub fn edge_to_sell(&self, ticks: &TickRule) -> Option<Edge> {
-        let bid = self.quote.bid.filter(|_| self.state == DataState::Fresh)?.price;
-        Some(self.fair?.edge_to_sell(bid, ticks.increment(bid)))
+        let per = |unit: f64| if gain == 0.0 { 0.0 } else { gain / unit };
+        Edge { ticks: per(tick.to_f64()), standard_errors: per(self.standard_error) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::{ChainView, UnderlyingLine};
+    use crate::view::{ChainView, DataState, FairValue, OptionLine, UnderlyingLine};
     use market::instrument::Right;
     use market::quote::{Level, Quote};
     use market::time::{Date, Timestamp};
@@ -147,25 +121,17 @@ mod tests {
     }
 
     #[test]
-    fn each_side_gains_on_its_own_side_of_the_fair_value() {
-        let nickels = TickRule::flat(Price::parse("0.05").unwrap());
-        let line = option(2, 3.30, 0.05);
-        let bought = line.edge_to_buy(&nickels).unwrap();
+    fn each_side_gains_on_its_own_side_of_the_model_value() {
+        let price = |text| Price::parse(text).unwrap();
+        let value = ModelValue { price: 3.30, standard_error: 0.05 };
+        let bought = value.edge(Side::Buy, price("3.10"), price("0.05"));
         assert!((bought.ticks - 4.0).abs() < 1e-9 && (bought.standard_errors - 4.0).abs() < 1e-9);
-        let sold = line.edge_to_sell(&nickels).unwrap();
+        let sold = value.edge(Side::Sell, price("2.90"), price("0.05"));
         assert!((sold.ticks + 8.0).abs() < 1e-9 && (sold.standard_errors + 8.0).abs() < 1e-9);
-    }
-
-    #[test]
-    fn what_may_not_be_traded_on_has_no_edge() {
-        let cents = TickRule::flat(Price::parse("0.01").unwrap());
-        let both = |line: &OptionLine| (line.edge_to_buy(&cents), line.edge_to_sell(&cents));
-        let good = option(2, 3.0, 0.05);
-        assert!(matches!(both(&good), (Some(_), Some(_))));
-        assert_eq!(both(&OptionLine { state: DataState::Stale, ..good }), (None, None));
-        assert_eq!(both(&OptionLine { fair: None, ..good }), (None, None));
-        let no_bid = OptionLine { quote: Quote { bid: None, ..good.quote }, ..good };
-        assert!(matches!(both(&no_bid), (Some(_), None)));
+        let certain = ModelValue { price: 3.0, standard_error: 0.0 };
+        let at = |text| certain.edge(Side::Buy, price(text), price("0.05"));
+        assert_eq!(at("3.00"), Edge { ticks: 0.0, standard_errors: 0.0 });
+        assert_eq!(at("3.10").standard_errors, f64::NEG_INFINITY);
     }
 
     #[test]

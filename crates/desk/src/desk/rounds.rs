@@ -20,7 +20,12 @@ use trading::report::{CompletedOrder, OpenOrder};
 const UNRESOLVED_MAX: usize = 100;
 
 impl Desk {
-    pub(super) fn on_reconciled(&mut self, result: RoundResult, context: &Context<'_>, now: Now) {
+    pub(super) fn on_reconciled(
+        &mut self,
+        mut result: RoundResult,
+        context: &Context<'_>,
+        now: Now,
+    ) {
         if !self.link_up || result.link_generation != self.link_generation {
             return;
         }
@@ -29,7 +34,7 @@ impl Desk {
             self.record_reconciliation(&result, unresolved);
             return;
         }
-        for report in result.reports.clone() {
+        for report in std::mem::take(&mut result.reports) {
             self.on_report(report, context, now);
         }
         // What was not asked for may explain it.

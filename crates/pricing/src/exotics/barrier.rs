@@ -87,15 +87,19 @@ impl Barrier {
     }
 }
 
+fn check(underlying: &Underlying, payoff: &Payoff, barrier: &Barrier) -> Result<(), ExoticRefusal> {
+    underlying.check()?;
+    payoff.check()?;
+    barrier.check()
+}
+
 /// Value with one barrier that is watched continuously.
 pub fn single(
     underlying: &Underlying,
     payoff: &Payoff,
     barrier: &Barrier,
 ) -> Result<Price, ExoticRefusal> {
-    underlying.check()?;
-    payoff.check()?;
-    barrier.check()?;
+    check(underlying, payoff, barrier)?;
     let spot = underlying.spot;
     if barrier.is_touched(spot) {
         return match barrier.knock {
@@ -194,9 +198,7 @@ fn watched_at_expiry(
     payoff: &Payoff,
     barrier: &Barrier,
 ) -> Result<Price, ExoticRefusal> {
-    underlying.check()?;
-    payoff.check()?;
-    barrier.check()?;
+    check(underlying, payoff, barrier)?;
     let walk = Walk::of(underlying);
     let [alive, dead] = barrier.windows(ln(barrier.level / underlying.spot));
     let (paid, compensated) = match barrier.knock {

@@ -1,12 +1,13 @@
 //! The book against a synthetic market whose volatilities are known.
 
 use super::*;
-use crate::view::{Line, OptionLine};
+use crate::edge::ModelValue;
+use crate::view::{FairValue, Line, OptionLine};
 use market::instrument::{
     Deliverable, ExerciseStyle, Fixing, FutureTerms, OptionTerms, Right, Settlement, TickRule,
 };
 use market::money::{Currency, Multiplier, Price};
-use market::quote::Level;
+use market::quote::{Level, Side};
 use pricing::arbitrage::{Grid, prove};
 use pricing::black::{ForwardContract, OptionKind};
 use proptest::prelude::*;
@@ -321,7 +322,11 @@ proptest! {
         prop_assert!((errors - 1.0).abs() < 0.05, "{was:?} {is:?}");
         // The edge moves by what the quote moved, and by nothing else.
         let (at, tick) = (Price::from_f64(mid + shift).unwrap(), Price::from_micros(10_000));
-        let moved = was.edge_to_buy(at, tick).ticks - is.edge_to_buy(at, tick).ticks;
+        let ticks = |fair: FairValue| {
+            let FairValue { price, standard_error, .. } = fair;
+            ModelValue { price, standard_error }.edge(Side::Buy, at, tick).ticks
+        };
+        let moved = ticks(was) - ticks(is);
         prop_assert!(moved.abs() <= 5.0 * was.standard_error, "{moved}");
     }
 }
