@@ -4,6 +4,7 @@
 //! checked by the command that uses it.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use market::money::Money;
 use market::time::Date;
 use std::fmt;
 use std::net::SocketAddr;
@@ -246,6 +247,28 @@ pub struct GatewayArgs {
     /// The folder with the gateway's books [default: ./state/gateway; a replay keeps none]
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
+    /// Lines of market data that a client may have open; IB lets it send half as many messages a
+    /// second
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(value_parser = clap::value_parser!(u16).range(2..))]
+    pub lines: u16,
+    /// Cash of a new account, US dollars
+    #[arg(long, value_name = "AMOUNT", value_parser = cash)]
+    pub cash: Option<Money>,
+    /// What executions cost: a JSON file as config/fees.json [default: IB's published schedule]
+    #[arg(long, value_name = "FILE")]
+    pub fees: Option<PathBuf>,
+    /// End the gateway that keeps its books in this folder, instead of starting one
+    #[arg(long)]
+    pub stop: bool,
+}
+
+fn cash(text: &str) -> Result<Money, String> {
+    let amount = Money::parse(text).map_err(|error| error.to_string())?;
+    if amount < Money::ZERO {
+        return Err("an account begins with zero or more".to_owned());
+    }
+    Ok(amount)
 }
 
 /// The markets of the gateway that need no recorded data.

@@ -18,6 +18,7 @@ use layers::Layers;
 use market::money::Money;
 use risk::breaker::BreakerLimits;
 use risk::limits::Limits;
+use serde::Deserialize;
 use settings::Settings;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -29,6 +30,31 @@ use valuation::book::BookSettings;
 
 /// The one schema of configuration files that this version reads.
 pub const SCHEMA_VERSION: u32 = 1;
+
+/// Who is behind the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BrokerKind {
+    /// Our own gateway, which the node starts if it finds none.
+    Simulated,
+    /// Interactive Brokers' gateway, or whatever speaks as it does.
+    Ib,
+}
+
+/// The broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerSettings {
+    /// Who it is.
+    pub kind: BrokerKind,
+    /// Where it listens; our own gateway says that itself.
+    pub address: SocketAddr,
+    /// The client id that places orders.
+    pub order_client: i32,
+    /// The client id that reads the market.
+    pub data_client: i32,
+    /// Lines of market data that the account has.
+    pub lines: u16,
+}
 
 /// The built-in market.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +76,8 @@ pub struct VenueSettings {
     pub starting_cash: Money,
     /// What executions cost.
     pub fees: FeeSchedule,
+    /// The file of it.
+    pub fees_file: PathBuf,
 }
 
 /// The journal.
@@ -99,6 +127,8 @@ pub struct Configuration {
     pub environment: Environment,
     /// The one account that is traded.
     pub account: AccountId,
+    /// The broker.
+    pub broker: BrokerSettings,
     /// Where the API listens: loopback.
     pub api: SocketAddr,
     /// The built-in market.
@@ -154,7 +184,7 @@ impl Configuration {
         let fees_path = source.folder.join(&settings.venue.fees);
         let fees_text = text(&fees_path)?;
         let fees = FeeSchedule::parse(&fees_text).map_err(|error| ConfigurationError::Fees {
-            file: fees_path,
+            file: fees_path.clone(),
             reason: error.to_string(),
         })?;
         read.insert("fees".to_owned(), fees_text);
@@ -164,7 +194,7 @@ impl Configuration {
             });
         }
         let fingerprint = layers.fingerprint(&read);
-        Ok(settings.into_configuration(source.environment, tomes, fees, fingerprint))
+        Ok(settings.into_configuration(source.environment, tomes, (fees, fees_path), fingerprint))
     }
 
     /// The tome of a strategy.

@@ -1,7 +1,11 @@
 //! `gateway`: the simulated IB Gateway as a process of its own.
 //!
 //! Opens or makes its books and its market, brings the market up to the books, gives it a past to
-//! show, and serves until SIGTERM or Ctrl-C. What it serves is in the crate `gateway`.
+//! show, and serves until SIGTERM or Ctrl-C. What it serves is in the crate `gateway`. One that was
+//! down for a short while goes on as if it had not been; after a longer time its market goes on
+//! where it stood.
+
+pub mod notice;
 
 use crate::cli::{GatewayArgs, Output};
 use crate::failure::Failure;
@@ -9,6 +13,7 @@ use crate::terminal;
 use exchange::book_file::VenueFiles;
 use exchange::builtin::BuiltinMarket;
 use exchange::day::Days;
+use exchange::fees::FeeSchedule;
 use exchange::margin::{MarginRule, ScanRule};
 use exchange::recorded::RecordedMarket;
 use exchange::{Exchange, ExchangeConfig, MarketSource, MarketStep};
@@ -19,10 +24,12 @@ use market::instrument::{ConId, InstrumentKind};
 use market::lean::{BadRows, Day, RecordedDay};
 use market::money::Price;
 use market::time::{Date, Timestamp};
+use notice::Notice;
 use serde::Serialize;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
+use store::StateLock;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -35,6 +42,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 const STEP: Duration = Duration::from_millis(250);
 /// A recorded day is waited for this long before its first quotes.
 const LEAD: Duration = Duration::from_secs(1);
+/// So much market time is made up for after a stop; beyond it the market goes on where it stood.
+const CATCH_UP_MAX: Duration = Duration::from_secs(3_600);
+/// IB's rule: the messages that a client may send in a second are half of its lines.
+const LINES_PER_MESSAGE: usize = 2;
 
 /// What is said once it listens.
 #[derive(Serialize)]
@@ -51,6 +62,8 @@ struct Prepared {
     files: Option<VenueFiles>,
     clock: Timestamp,
     market: String,
+    /// The folder of its books, which is locked.
+    folder: Option<(PathBuf, StateLock)>,
 }
 
 /// Runs the command.
@@ -58,6 +71,13 @@ struct Prepared {
 /// # Errors
 /// Books, data or ports that can't be used, and books that can't be written any more.
 pub fn gateway(args: &GatewayArgs, output: Output) -> Result<(), Failure> {
+    if args.stop {
+        let folder = args.state.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_BOOKS));
+        let stopped = notice::stop(&folder)
+            .map_err(|reason| Failure::internal("the gateway can't be stopped").because(reason))?;
+        let what = if stopped { "it has ended" } else { "none runs there" };
+        return terminal::print(&format!("gateway in {}: {what}", folder.display()));
+    }
     crate::telemetry::start_logs("info", None, false)?;
     let prepared = match (&args.replay, args.date) {
         (Some(folder), Some(date)) => recorded(args, folder, date)?,
@@ -95,6 +115,20 @@ async fn run(args: &GatewayArgs, output: Output, prepared: Prepared) -> Result<(
             started.account,
             started.control.as_ref().map(|at| format!(", commands on {at}")).unwrap_or_default()
         ))?;
+    }
+    if let Some((folder, _)) = &prepared.folder {
+        let notice = Notice {
+            pid: std::process::id(),
+            listening: address(&listener),
+            control: control.as_ref().map(address),
+            account: args.account.clone(),
+            speed: args.speed,
+            market_nanos: prepared.clock.nanos(),
+            wall_nanos: notice::wall_nanos(),
+        };
+        notice.write(folder).map_err(|error| {
+            Failure::internal("the gateway can't say where it listens").because(error)
+        })?;
     }
     let silent = output.quiet || output.json;
     let mut last = Status::default();
@@ -147,16 +181,44 @@ async fn listen(port: u16) -> Result<TcpListener, Failure> {
     })
 }
 
-fn exchange_config(days: Days, seed: u64) -> ExchangeConfig {
+fn exchange_config(args: &GatewayArgs, days: Days) -> Result<ExchangeConfig, Failure> {
     let default = ExchangeConfig::default();
-    ExchangeConfig {
+    let unreadable = |path: &Path, error: &dyn std::fmt::Display| {
+        Failure::internal(format!("the fees in {} can't be used", path.display())).because(error)
+    };
+    let fees = match &args.fees {
+        None => default.fees,
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+            FeeSchedule::parse(&text).map_err(|error| unreadable(path, &error))?
+        }
+    };
+    Ok(ExchangeConfig {
+        starting_cash: args.cash.unwrap_or(default.starting_cash),
+        fees,
         request_latency: Duration::ZERO,
         report_latency: Duration::ZERO,
         margin: MarginRule { scan: Some(ScanRule::default()), ..MarginRule::default() },
         days,
-        assignment: exchange::AssignmentRule { seed, ..default.assignment },
-        ..default
-    }
+        assignment: exchange::AssignmentRule { seed: args.seed, ..default.assignment },
+        ..ExchangeConfig::default()
+    })
+}
+
+fn settings(args: &GatewayArgs) -> Settings {
+    let lines_max = usize::from(args.lines);
+    let messages_per_second = lines_max / LINES_PER_MESSAGE;
+    Settings { lines_max, messages_per_second, ..Settings::new(&args.account) }
+}
+
+fn locked(folder: &Path) -> Result<StateLock, Failure> {
+    let unusable = |error: &dyn std::fmt::Display| {
+        Failure::internal(format!("{} can't be used by this gateway", folder.display()))
+            .because(error)
+            .next("name another --state, or end the other with --stop")
+    };
+    std::fs::create_dir_all(folder).map_err(|error| unusable(&error))?;
+    StateLock::take(folder).map_err(|error| unusable(&error))
 }
 
 fn builtin(args: &GatewayArgs) -> Result<Prepared, Failure> {
@@ -166,20 +228,20 @@ fn builtin(args: &GatewayArgs) -> Result<Prepared, Failure> {
             .because(error)
             .next(format!("restore {} from a copy, or name another --state", folder.display()))
     };
+    let lock = locked(&folder)?;
     let (files, found) = VenueFiles::open(&folder).map_err(|error| unusable(&error))?;
     if found.torn_bytes > 0 {
         tracing::warn!(bytes = found.torn_bytes, "the last line of the books was torn and is cut");
     }
-    let config = exchange_config(Days::RoundTheClock, args.seed);
+    let config = exchange_config(args, Days::RoundTheClock)?;
     let saved = found.market.as_deref().map(BuiltinMarket::from_json).transpose();
     let saved = saved.map_err(|error| unusable(&error))?;
     let mut past: Vec<MarketStep> = Vec::new();
     let mut market = match saved {
         Some(market) => market,
         None => {
-            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let now = i64::try_from(since.as_nanos()).unwrap_or(i64::MAX);
-            let start = Timestamp::from_nanos(now).minus(MINUTE * PAST_MINUTES);
+            let now = Timestamp::from_nanos(notice::wall_nanos());
+            let start = now.minus(MINUTE * PAST_MINUTES);
             let mut market = BuiltinMarket::new(args.seed, start).with_interval(MINUTE);
             past.extend((0..PAST_MINUTES).map(|_| market.next_step()));
             market.with_interval(STEP)
@@ -194,12 +256,16 @@ fn builtin(args: &GatewayArgs) -> Result<Prepared, Failure> {
     while market.next_time() <= exchange.books_time() {
         past.push(market.next_step());
     }
-    let clock = market.next_time();
+    let stood = market.next_time();
+    let meant = Notice::read(&folder).map(|before| before.market_now());
+    let meant = meant.filter(|meant| stood <= *meant && *meant <= stood.plus(CATCH_UP_MAX));
+    let clock = meant.unwrap_or(stood);
     let market = BuiltinMarket::from_json(&market.to_json()).map_err(|error| unusable(&error))?;
     let source = MarketSource::Builtin(Box::new(market));
-    let mut world = World::new(Settings::new(&args.account), exchange, source);
+    let mut world = World::new(settings(args), exchange, source);
     past.iter().for_each(|step| world.learn(step));
-    Ok(Prepared { world, files: Some(files), clock, market: "the built-in market".to_owned() })
+    let market = "the built-in market".to_owned();
+    Ok(Prepared { world, files: Some(files), clock, market, folder: Some((folder, lock)) })
 }
 
 fn recorded(args: &GatewayArgs, folder: &Path, date: Date) -> Result<Prepared, Failure> {
@@ -213,13 +279,14 @@ fn recorded(args: &GatewayArgs, folder: &Path, date: Date) -> Result<Prepared, F
         return Err(Failure::internal("the recorded day has no quotes"));
     };
     let clock = first.minus(LEAD);
-    let mut settings = Settings::new(&args.account);
+    let mut settings = settings(args);
     settings.calendar = day.calendar.clone();
     let days = Days::of_calendar(&day.calendar, day.day, 5);
-    let config = exchange_config(days, args.seed);
-    let (files, exchange) = match &args.state {
-        None => (None, Exchange::new(config, clock)),
+    let config = exchange_config(args, days)?;
+    let (files, exchange, locked_folder) = match &args.state {
+        None => (None, Exchange::new(config, clock), None),
         Some(folder) => {
+            let lock = locked(folder)?;
             let unusable = |error: &dyn std::fmt::Display| {
                 Failure::internal("the gateway's books can't be used").because(error)
             };
@@ -229,7 +296,7 @@ fn recorded(args: &GatewayArgs, folder: &Path, date: Date) -> Result<Prepared, F
             } else {
                 Exchange::restore(config, found.changes).map_err(|error| unusable(&error))?
             };
-            (Some(files), exchange)
+            (Some(files), exchange, Some((folder.clone(), lock)))
         }
     };
     // What the books have seen of the day is over.
@@ -239,7 +306,7 @@ fn recorded(args: &GatewayArgs, folder: &Path, date: Date) -> Result<Prepared, F
     let mut world = World::new(settings, exchange, source);
     let clock = clock.max(reached);
     world.skip_to(clock);
-    Ok(Prepared { world, files, clock, market: name })
+    Ok(Prepared { world, files, clock, market: name, folder: locked_folder })
 }
 
 fn with_day(mut exchange: Exchange, day: RecordedDay) -> Result<(Exchange, MarketSource), Failure> {

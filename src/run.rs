@@ -1,17 +1,18 @@
 //! `run`: the node on this machine's clock, until it is told to end.
 //!
-//! It prepares the state folder, starts the venue beside the tree, launches the tree on its
-//! runtimes, watches it from a thread, serves the API, and ends in order: SIGTERM and Ctrl-C drain,
+//! It prepares the state folder, finds or starts the gateway, launches the tree on its runtimes, watches it from a thread, serves the API, and ends in order: SIGTERM and Ctrl-C drain,
 //! snapshot and exit 0; a root that exhausted its restarts halts, cancels and exits 70.
 
 mod abort_at;
 mod api_role;
+mod gateway_process;
 mod halt_file;
 mod hooks;
 mod ownership;
 mod plane;
 mod runtimes;
 mod state;
+mod venue;
 mod wiring;
 
 use crate::cli::{Output, RunArgs};
@@ -25,18 +26,15 @@ use actors::auditor::Audit;
 use actors::journal::JournalPort;
 use actors::kill_switch::KillSwitchMessage;
 use actors::node::{Listing, Node, NodeParts};
-use actors::runtime::clock::Clock;
 use actors::runtime::fault::{FaultBoard, Permission};
 use actors::runtime::panic_hook;
 use actors::runtime::tree::Setup;
 use actors::runtime::watchdog::{Pulse, Watchdog, WatchdogSpec};
-use actors::venue;
 use api_role::ApiRole;
 use audit::AuditSettings;
 use broker::wire_fence::WireFence;
 use halt_file::RealHaltFile;
 use hooks::{hooks, record_faults};
-use market::time::Timestamp;
 use plane::NodeControl;
 use runtimes::NodeRuntimes;
 use state::StateFolder;
@@ -46,6 +44,7 @@ use store::JournalState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use trading::trading_state::HaltEpoch;
+use venue::Venue;
 use wiring::wiring;
 
 /// An exhausted root has so long for its cancels.
@@ -59,7 +58,6 @@ const BEAT: Duration = Duration::from_millis(100);
 enum Ending {
     Asked(&'static str),
     Exhausted(String),
-    Venue(String),
 }
 
 /// Runs the command.
@@ -74,7 +72,7 @@ pub fn run(args: &RunArgs, output: Output) -> Result<(), Failure> {
         strategies: None,
     })?;
     panic_hook::install();
-    let folder = StateFolder::open(&args.state.state, &configuration, args.seed)?;
+    let folder = StateFolder::open(&args.state.state, &configuration)?;
     let logs = configuration.log.file.then_some(args.state.state.as_path());
     let status_line = StatusLine::new(output.quiet || output.json);
     // A status line that is rewritten and logs between them would tear each other.
@@ -93,12 +91,12 @@ async fn live(
     status_line: &StatusLine,
 ) -> Result<(), Failure> {
     let recorder = telemetry::start_metrics(configuration.environment.name())?;
-    let speed = args.speed.map_or(configuration.market.speed_permille, |speed| {
-        // Checked by the command line to be positive and finite.
-        (speed * 1000.0).round().max(1.0) as u64
-    });
+    let audit = Audit::new(AuditSettings::default());
+    let port = JournalPort::new();
+    let tap = audit.wire_tap(port.clone());
+    let venue = Venue::open(args, configuration, tap)?;
+    let clock = venue.clock.clone();
     let (endings_tell, mut endings) = mpsc::unbounded_channel();
-    let clock = Clock::scaled(folder.market_clock, speed);
     let runtimes = NodeRuntimes::start(&clock)
         .map_err(|error| Failure::internal("a runtime can't be started").because(error))?;
     let permission = configuration
@@ -110,11 +108,8 @@ async fn live(
     }
     let fence = Arc::new(WireFence::new(folder.halt_epoch(), None));
     let halt_file = Arc::new(RealHaltFile::new(&args.state.state));
-    let audit = Audit::new(AuditSettings::default());
-    let port = JournalPort::new();
     let wiring =
-        wiring(configuration, &folder, &clock, &runtimes, &fence, &audit, &port, &halt_file);
-    audit.tap(&folder.venue, port.clone());
+        wiring(configuration, &folder, &venue, &runtimes, &fence, &audit, &port, &halt_file);
     let alarm = Arc::clone(&wiring.alarm);
     let seat: ApiSeat = ApiSeat::default();
     let mut wiring = wiring;
@@ -128,7 +123,9 @@ async fn live(
         .map_err(|error| Failure::internal("the tree can't be launched").because(error))?;
     *parts_cell.lock().unwrap_or_else(PoisonError::into_inner) = Some(node.parts.clone());
     let listing = Listing::new(node.parts.clone(), alarm);
-    folder.venue.on_listed(Arc::new(move |instruments| listing.take(instruments)));
+    venue
+        .follow(&node.parts, listing)
+        .map_err(|error| Failure::internal("the market can't be followed").because(error))?;
     record_faults(&faults, &node.parts, &clock);
     let node = Arc::new(node);
     let plane = Arc::new(NodeControl::new(
@@ -140,13 +137,6 @@ async fn live(
     ));
     seat.fill(plane.clone());
     let watchdog = watchdog(args, configuration, &runtimes, &node.parts, &fence, &halt_file)?;
-    let venue_ends = endings_tell.clone();
-    let (venue, venue_clock) = (Arc::clone(&folder.venue), clock.clone());
-    runtimes.venue().spawn(async move {
-        if let Err(error) = venue::drive(venue, venue_clock, Timestamp::MAX).await {
-            let _ = venue_ends.send(Ending::Venue(error.to_string()));
-        }
-    });
     listen_for_signals(&endings_tell)?;
     tokio::spawn(telemetry::keep_up(recorder));
     let ending = tokio::select! {
@@ -156,10 +146,8 @@ async fn live(
     };
     let result = end(ending, &node, &fence, &halt_file).await;
     drop(watchdog);
-    let saved = folder.venue.save();
     runtimes.stop();
     status_line.finish();
-    saved.map_err(|error| Failure::internal("the venue's books are not saved").because(error))?;
     result
 }
 
@@ -235,17 +223,13 @@ async fn end(
             fence.halt(&why);
             halt_file.persist(&why);
             let halt = actors::desk::DeskMessage::Halt { reason: why.clone() };
-            // A desk that is down has no working order that the venue wouldn't end by itself.
+            // A desk that is down cancels when it is back; the halt holds until then.
             let _ = node.parts.desk.send(halt);
             tokio::time::sleep(CANCELS).await;
             Some(Failure::internal("the node halted").because(why).next(
                 "look at the log; `optionsib run` starts it again, halted, and `optionsib resume \
                  --yes` lets it trade",
             ))
-        }
-        Ending::Venue(why) => {
-            fence.halt(&why);
-            Some(Failure::internal("the venue stopped").because(why))
         }
     };
     let _ = node.tree.shutdown().await;

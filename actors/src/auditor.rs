@@ -19,6 +19,7 @@ use audit::{
     AuditReport, AuditSettings, Auditor, ExecutionTruth, InstrumentTerms, VenueTruth, WireEvent,
     WireOrder,
 };
+use broker::port::{WireTap, Written, WrittenOrder};
 use broker::simulated::{SimulatedVenue, WireMessage};
 use desk::record::Latch;
 use exchange::order::{NewOrder, TimeInForce as VenueTimeInForce};
@@ -147,6 +148,12 @@ impl Audit {
         }));
     }
 
+    /// Who hears everything that is written to a broker over a socket.
+    #[must_use]
+    pub fn wire_tap(&self, journal: JournalPort) -> Arc<dyn WireTap> {
+        Arc::new(Tap { audit: self.clone(), journal })
+    }
+
     /// Compares with the venue's truth, which must be at a quiet point.
     pub fn compare(&self, exchange: &Exchange, now: Timestamp) {
         let truth = truth(exchange);
@@ -174,6 +181,44 @@ impl Audit {
         };
         told.into_iter().for_each(|tell| tell(&mut audited.auditor));
         audited
+    }
+}
+
+struct Tap {
+    audit: Audit,
+    journal: JournalPort,
+}
+
+impl WireTap for Tap {
+    fn durable(&self) -> u64 {
+        self.journal.durable().0
+    }
+
+    fn wrote(&self, written: Written, durable: u64, now: Timestamp) {
+        let event = match written {
+            Written::Placed(order) => WireEvent::Placed(written_order(order)),
+            Written::Modified(order) => WireEvent::Modified(written_order(order)),
+            Written::Canceled { order_id } => WireEvent::Canceled { order_id },
+        };
+        self.audit.tell(move |auditor| auditor.on_wire(event, durable, now));
+    }
+}
+
+fn written_order(order: WrittenOrder) -> WireOrder {
+    WireOrder {
+        order_id: order.order_id,
+        reference: order.reference,
+        account: Some(order.account),
+        legs: order.legs,
+        side: order.side,
+        quantity: order.quantity,
+        limit_micros: order.limit.micros(),
+        time_in_force: match order.time_in_force {
+            trading::order::TimeInForce::Day => TimeInForce::Day,
+            trading::order::TimeInForce::GoodTillCanceled => TimeInForce::GoodTillCanceled,
+            trading::order::TimeInForce::ImmediateOrCancel => TimeInForce::ImmediateOrCancel,
+        },
+        valid_until_nanos: None,
     }
 }
 

@@ -1,7 +1,8 @@
 //! The keys of the configuration files as strict types, and the ranges of their values.
 
 use super::layers::Layers;
-use super::{Configuration, ConfigurationError, JournalSettings, LogSettings, MarketSettings};
+use super::{BrokerKind, BrokerSettings, Configuration, ConfigurationError, JournalSettings};
+use super::{LogSettings, MarketSettings};
 use super::{SCHEMA_VERSION, SnapshotSettings, VenueSettings, WatchdogSettings};
 use crate::cli::Environment;
 use broker::link::LinkTiming;
@@ -11,6 +12,7 @@ use risk::breaker::BreakerLimits;
 use risk::limits::{Limits, LimitsError, money_text};
 use serde::Deserialize;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use strategy::tome::Tome;
 use trading::id::AccountId;
@@ -23,6 +25,7 @@ pub(super) struct Settings {
     schema_version: u32,
     environment: String,
     account: Account,
+    broker: Broker,
     pub(super) strategies: Vec<String>,
     api: Api,
     market: Market,
@@ -42,6 +45,16 @@ pub(super) struct Settings {
 #[serde(deny_unknown_fields)]
 struct Account {
     id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Broker {
+    kind: BrokerKind,
+    address: SocketAddr,
+    order_client_id: i32,
+    data_client_id: i32,
+    lines: u16,
 }
 
 #[derive(Deserialize)]
@@ -136,6 +149,10 @@ impl Settings {
                 return Err(layers.wrong(key, reason));
             }
         }
+        if settings.broker.order_client_id == settings.broker.data_client_id {
+            let reason = "it is broker.order_client_id too, two clients need two".to_owned();
+            return Err(layers.wrong("broker.data_client_id", reason));
+        }
         if settings.link.backoff_min_ms > settings.link.backoff_max_ms {
             let reason = "it is above link.backoff_max_ms".to_owned();
             return Err(layers.wrong("link.backoff_min_ms", reason));
@@ -165,15 +182,11 @@ impl Settings {
         let plain = (2..=20).contains(&id.len())
             && id.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
         let (fits, allowed) = match asked {
-            // IB's paper accounts begin with DU; the built-in venue's with SIM.
-            Environment::Dev | Environment::Paper => (
-                id.starts_with("DU") || id.starts_with("SIM"),
-                "a paper account (DU...) or one of the built-in venue (SIM...)",
-            ),
-            Environment::Live => (
-                !id.starts_with("DU") && !id.starts_with("SIM"),
-                "a live account, neither DU... nor SIM...",
-            ),
+            // IB's paper accounts begin with a D, and so do our own gateway's.
+            Environment::Dev | Environment::Paper => {
+                (id.starts_with('D'), "a paper account (DU...)")
+            }
+            Environment::Live => (!id.starts_with('D'), "a live account, not DU..."),
         };
         if plain && fits {
             return Ok(());
@@ -184,9 +197,14 @@ impl Settings {
     }
 
     fn ranges(&self) -> Vec<Range> {
-        let Self { market, venue, link, journal, snapshots, pricing, watchdog, chaos, .. } = self;
+        let Self {
+            broker, market, venue, link, journal, snapshots, pricing, watchdog, chaos, ..
+        } = self;
         let ms = |value: u64| value as f64;
         vec![
+            ("broker.order_client_id", f64::from(broker.order_client_id), 0.0, 999.0),
+            ("broker.data_client_id", f64::from(broker.data_client_id), 1.0, 999.0),
+            ("broker.lines", f64::from(broker.lines), 20.0, 5_000.0),
             ("market.speed", market.speed, 0.1, 1_000.0),
             ("venue.request_latency_ms", ms(venue.request_latency_ms), 0.0, 10_000.0),
             ("venue.report_latency_ms", ms(venue.report_latency_ms), 0.0, 10_000.0),
@@ -237,7 +255,7 @@ impl Settings {
         self,
         environment: Environment,
         tomes: Vec<Tome>,
-        fees: FeeSchedule,
+        (fees, fees_file): (FeeSchedule, PathBuf),
         fingerprint: String,
     ) -> Configuration {
         let ms = Duration::from_millis;
@@ -245,6 +263,13 @@ impl Settings {
         Configuration {
             environment,
             account: AccountId(self.account.id),
+            broker: BrokerSettings {
+                kind: self.broker.kind,
+                address: self.broker.address,
+                order_client: self.broker.order_client_id,
+                data_client: self.broker.data_client_id,
+                lines: self.broker.lines,
+            },
             api: self.api.listen,
             market: MarketSettings {
                 seed: self.market.seed,
@@ -256,6 +281,7 @@ impl Settings {
                 report_latency: ms(self.venue.report_latency_ms),
                 starting_cash: self.venue.starting_cash,
                 fees,
+                fees_file,
             },
             link: self.link,
             journal: JournalSettings {

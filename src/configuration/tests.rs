@@ -57,7 +57,7 @@ fn names(problem: &str, parts: &[&str]) {
 #[test]
 fn the_shipped_dev_and_paper_configurations_are_valid() {
     let dev = load(Path::new(SHIPPED), Environment::Dev).unwrap();
-    assert_eq!(dev.account.0, "SIM000001");
+    assert_eq!(dev.account.0, "DU0000001");
     assert_eq!(dev.api, "127.0.0.1:7400".parse().unwrap());
     assert_eq!(dev.market.speed_permille, 1_000);
     assert_eq!(dev.tomes.len(), 2);
@@ -132,7 +132,7 @@ fn the_environment_file_must_be_the_one_that_was_asked_for() {
 fn a_live_account_is_not_traded_in_dev() {
     for id in ["U1234567", "du1234567", "DU 1", ""] {
         let folder = copy();
-        replace(&folder, "environment/dev.yaml", "id: SIM000001", &format!("id: '{id}'"));
+        replace(&folder, "environment/dev.yaml", "id: DU0000001", &format!("id: '{id}'"));
         names(&problem(&folder), &["dev.yaml: account.id", "DU..."]);
     }
 }

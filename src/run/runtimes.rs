@@ -34,7 +34,7 @@ pub struct NodeRuntimes {
 impl NodeRuntimes {
     /// Starts them.
     pub fn start(clock: &Clock) -> io::Result<Self> {
-        let watched = ["safety", "market", "pricing", "execution", "venue"];
+        let watched = ["safety", "market", "pricing", "execution"];
         let watched = watched.into_iter().map(|name| (name, Some(Pulse::new(name))));
         let all = watched.chain([("storage", None)]);
         let threads =
@@ -57,11 +57,6 @@ impl NodeRuntimes {
             execution: self.handle("execution"),
             storage: self.handle("storage"),
         }
-    }
-
-    /// Where the venue runs.
-    pub fn venue(&self) -> Handle {
-        self.handle("venue")
     }
 
     /// The heartbeats of those that must never be kept waiting.

@@ -1,21 +1,14 @@
-//! The state folder of a running node: lock, journal's disk, snapshots, the venue's books, and what
-//! the last life left behind.
+//! The state folder of a running node: lock, journal's disk, snapshots, and what the last life left
+//! behind.
 
 use super::{epoch_after, ownership};
 use crate::configuration::Configuration;
 use crate::failure::Failure;
+use crate::gateway::notice::wall_nanos;
 use actors::book_keeper::BookKeeper;
-use broker::simulated::SimulatedVenue;
 use desk::fold::Books;
-use exchange::book_file::VenueFiles;
-use exchange::builtin::{BuiltinMarket, ScheduledDividend};
-use exchange::day::Days;
-use exchange::{AssignmentRule, Exchange, ExchangeConfig, MarketSource};
-use market::instrument::Instrument;
-use market::time::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 use store::{
     Ballast, Disk, JournalOptions, RealDisk, Seq, SledOptions, SledSnapshots, SledStart,
     SnapshotError, SnapshotStore, StateLock,
@@ -34,14 +27,6 @@ pub struct StateFolder {
     pub disk: Arc<dyn Disk>,
     /// The installation.
     pub install: InstallId,
-    /// The venue, as it stood.
-    pub venue: Arc<SimulatedVenue>,
-    /// Where market time goes on.
-    pub market_clock: Timestamp,
-    /// Every instrument that is listed.
-    pub instruments: Vec<Instrument>,
-    /// The dividends that are announced, by the stock that pays them.
-    pub dividends: Vec<ScheduledDividend>,
     /// The journal, folded from the newest valid snapshot to its end.
     pub keeper: BookKeeper,
     high_water: Seq,
@@ -50,12 +35,8 @@ pub struct StateFolder {
 }
 
 impl StateFolder {
-    /// Opens the folder, making it if need be. `seed` is of a new built-in market.
-    pub fn open(
-        path: &Path,
-        configuration: &Configuration,
-        seed: Option<u64>,
-    ) -> Result<Self, Failure> {
+    /// Opens the folder, making it if need be.
+    pub fn open(path: &Path, configuration: &Configuration) -> Result<Self, Failure> {
         let unusable = |what: &str, error: &dyn std::fmt::Display| {
             Failure::internal(format!("{} can't be used: {what}", path.display())).because(error)
         };
@@ -82,20 +63,7 @@ impl StateFolder {
         let install = install(path).map_err(|error| unusable("its install id", &error))?;
         ownership::check(path, &disk, install, &configuration.account)?;
         let keeper = BookKeeper::at_rest(Arc::clone(&disk), snapshot);
-        let (venue, market_clock, instruments, dividends) = open_venue(path, configuration, seed)?;
-        Ok(Self {
-            path: path.to_owned(),
-            disk,
-            install,
-            venue,
-            market_clock,
-            instruments,
-            dividends,
-            keeper,
-            high_water,
-            ballast,
-            _lock: lock,
-        })
+        Ok(Self { path: path.to_owned(), disk, install, keeper, high_water, ballast, _lock: lock })
     }
 
     /// How the journal is opened.
@@ -143,55 +111,4 @@ fn install(path: &Path) -> std::io::Result<InstallId> {
         }
         Err(error) => Err(error),
     }
-}
-
-fn wall_nanos() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
-}
-
-type OpenVenue = (Arc<SimulatedVenue>, Timestamp, Vec<Instrument>, Vec<ScheduledDividend>);
-
-fn open_venue(
-    path: &Path,
-    configuration: &Configuration,
-    seed: Option<u64>,
-) -> Result<OpenVenue, Failure> {
-    let folder = path.join("venue");
-    let unusable = |error: &dyn std::fmt::Display| {
-        Failure::internal("the venue's books can't be used")
-            .because(error)
-            .next(format!("restore {} from a copy, or name another --state", folder.display()))
-    };
-    let (files, found) = VenueFiles::open(&folder).map_err(|error| unusable(&error))?;
-    let market = match &found.market {
-        Some(text) => BuiltinMarket::from_json(text).map_err(|error| unusable(&error))?,
-        None => {
-            let seed = seed.unwrap_or(configuration.market.seed);
-            BuiltinMarket::new(seed, Timestamp::from_nanos(wall_nanos()))
-        }
-    };
-    let venue = &configuration.venue;
-    let config = ExchangeConfig {
-        starting_cash: venue.starting_cash,
-        request_latency: venue.request_latency,
-        report_latency: venue.report_latency,
-        fees: venue.fees.clone(),
-        days: Days::RoundTheClock,
-        assignment: AssignmentRule {
-            seed: configuration.market.seed,
-            ..ExchangeConfig::default().assignment
-        },
-        ..ExchangeConfig::default()
-    };
-    let clock = market.next_time();
-    let exchange = if found.changes.is_empty() {
-        Exchange::new(config, clock)
-    } else {
-        Exchange::restore(config, found.changes).map_err(|error| unusable(&error))?
-    };
-    let (instruments, dividends) = (market.instruments(), market.dividends());
-    let source = MarketSource::Builtin(Box::new(market));
-    let venue = SimulatedVenue::new(exchange, source, Some(files));
-    Ok((Arc::new(venue), clock, instruments, dividends))
 }

@@ -3,21 +3,20 @@
 use super::halt_file::RealHaltFile;
 use super::runtimes::NodeRuntimes;
 use super::state::{self, StateFolder};
+use super::venue::Venue;
+use crate::cli::Environment;
 use crate::configuration::Configuration;
 use actors::auditor::Audit;
 use actors::journal::{JournalPort, WriterMode};
 use actors::node::{Product, Wiring};
-use actors::runtime::clock::Clock;
+use broker::ib::IbOrderPort;
 use broker::port::OrderPort;
-use broker::simulated::{PortSpec, SimulatedDataPort, SimulatedOrderPort, SimulatedVenue};
 use broker::wire_fence::WireFence;
 use chaos::simulation::seat;
 use desk::desk::DeskConfig;
 use desk::reconcile::ReconcilePolicy;
 use desk::record::Record;
-use exchange::builtin::{RATE, ScheduledDividend};
-use market::calendar::Calendar;
-use market::corporate_action::DividendSchedule;
+use exchange::builtin::RATE;
 use market::instrument::Instrument;
 use market::quality::Gates;
 use std::collections::BTreeMap;
@@ -32,34 +31,41 @@ use valuation::book::BookSettings;
 pub(super) fn wiring(
     configuration: &Configuration,
     folder: &StateFolder,
-    clock: &Clock,
+    venue: &Venue,
     runtimes: &NodeRuntimes,
     fence: &Arc<WireFence>,
     audit: &Audit,
     port: &JournalPort,
     halt_file: &Arc<RealHaltFile>,
 ) -> Wiring {
-    let now = clock.clone();
-    let spec = PortSpec { now: Arc::new(move || now.now().market), fence: Arc::clone(fence) };
-    let venue: Arc<SimulatedVenue> = Arc::clone(&folder.venue);
+    let now = venue.clock.now().market;
+    let (gateway, fenced) = (venue.gateway.clone(), Arc::clone(fence));
     let mut desk = DeskConfig::new(folder.install, Epoch(0), configuration.account.clone());
     desk.backlog_records_max =
         usize::try_from(configuration.journal.not_durable_records_max).unwrap_or(usize::MAX);
     desk.backlog_age_max = configuration.journal.not_durable_max;
+    let is_past = |one: &Instrument| one.last_trade().is_some_and(|last| last <= now);
     let mut symbols: BTreeMap<&str, Vec<_>> = BTreeMap::new();
-    for instrument in &folder.instruments {
+    for instrument in venue.instruments.iter().filter(|one| !is_past(one)) {
         symbols.entry(&instrument.symbol).or_default().push(instrument.clone());
     }
     let products = symbols
         .into_iter()
         .map(|(symbol, instruments)| Product {
             symbol: symbol.to_owned(),
-            dividends: dividends_of(&instruments, &folder.dividends),
+            dividends: venue.dividends.get(symbol).cloned().unwrap_or_default(),
             instruments,
-            calendar: Arc::new(Calendar::round_the_clock()),
+            calendar: Arc::new(venue.calendar()),
             gates: Gates::default(),
             // The built-in market has a rate of its own, which American quotes do not name.
-            settings: BookSettings { rate_guess: RATE, ..configuration.pricing.clone() },
+            settings: BookSettings {
+                rate_guess: if venue.is_simulated {
+                    RATE
+                } else {
+                    configuration.pricing.rate_guess
+                },
+                ..configuration.pricing.clone()
+            },
         })
         .collect();
     let open: std::path::PathBuf = folder.path.clone();
@@ -80,14 +86,17 @@ pub(super) fn wiring(
         snapshot_interval: configuration.snapshots.every,
         snapshot_records: configuration.snapshots.every_records,
         order_port: Arc::new(move || {
-            Box::new(SimulatedOrderPort::new(Arc::clone(&venue), spec.clone()))
-                as Box<dyn OrderPort>
+            Box::new(IbOrderPort::new(gateway.clone(), Arc::clone(&fenced))) as Box<dyn OrderPort>
         }),
-        data: Arc::new(Mutex::new(SimulatedDataPort::new(Arc::clone(&folder.venue)))),
+        data: Arc::new(Mutex::new(venue.data.clone())),
         fence: Arc::clone(fence),
         products,
+        past: venue.instruments.iter().filter(|one| is_past(one)).cloned().collect(),
         strategies: configuration.tomes.iter().map(seat).collect(),
-        environment: CertificateEnvironment::Paper,
+        environment: match configuration.environment {
+            Environment::Live => CertificateEnvironment::Live,
+            Environment::Dev | Environment::Paper => CertificateEnvironment::Paper,
+        },
         limits: configuration.limits.clone(),
         breakers: configuration.breakers.clone(),
         link: configuration.link,
@@ -110,11 +119,4 @@ fn open_snapshots(state: &Path) -> Result<Box<dyn SnapshotStore>, String> {
     state::open_snapshots(state)
         .map(|store| Box::new(store) as Box<dyn SnapshotStore>)
         .map_err(|error| error.to_string())
-}
-
-/// What the stocks among these pay.
-fn dividends_of(instruments: &[Instrument], announced: &[ScheduledDividend]) -> DividendSchedule {
-    let own = |con_id| instruments.iter().any(|one| one.con_id == con_id);
-    let paid = announced.iter().filter(|dividend| own(dividend.con_id));
-    DividendSchedule::new(paid.map(|dividend| (dividend.ex_date, dividend.amount)))
 }

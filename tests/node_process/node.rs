@@ -57,7 +57,7 @@ impl Installation {
         let own = Self::shipped();
         let mut whole = json!({
             "environment": "dev",
-            "account": {"id": "SIM000001"},
+            "account": {"id": "DU0000001"},
             "chaos": {"permitted": true},
             "limits": {"daily_loss_max": 500_000},
             "breakers": {"daily_loss_max": 500_000},

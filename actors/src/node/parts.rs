@@ -133,6 +133,8 @@ pub struct Wiring {
     pub fence: Arc<WireFence>,
     /// The products.
     pub products: Vec<Product>,
+    /// Instruments that trade no more and may still be held, or have just been.
+    pub past: Vec<Instrument>,
     /// The strategies.
     pub strategies: Vec<StrategyPlan>,
     /// Paper or live.
@@ -273,6 +275,7 @@ impl NodeParts {
             caretaker: RoleRef::new("caretaker", ANSWER_QUEUE),
             journal,
         };
+        parts.name(&wiring.past, wiring);
         for product in &wiring.products {
             let seat = parts.seat(product, wiring);
             parts.products.insert(product.symbol.clone(), seat);
@@ -291,15 +294,7 @@ impl NodeParts {
         lines
             .add(&product.instruments)
             .expect("a product begins with fewer instruments than it may have lines");
-        let mut catalog = Catalog::clone(&self.catalog.load());
-        for instrument in &product.instruments {
-            // A second instrument under one id is a bug of the reference data; the first one stays.
-            if let Err(error) = catalog.insert(instrument.clone()) {
-                (wiring.alarm)(&error.to_string());
-            }
-        }
-        self.catalog.store(Arc::new(catalog));
-        self.audit.add_instruments(&product.instruments);
+        self.name(&product.instruments, wiring);
         let risk = self.risk.clone();
         let mut listeners: Vec<ViewListener> = vec![wake(&risk, || RiskMessage::Market)];
         for plan in wiring.strategies.iter().filter(|plan| plan.layers.symbol == *symbol) {
@@ -316,6 +311,19 @@ impl NodeParts {
             flaws: Arc::default(),
             book: Arc::default(),
         }
+    }
+
+    /// Makes terms known, to the roles and to the auditor.
+    fn name(&self, instruments: &[Instrument], wiring: &Wiring) {
+        let mut catalog = Catalog::clone(&self.catalog.load());
+        for instrument in instruments {
+            // A second instrument under one id is a bug of the reference data; the first one stays.
+            if let Err(error) = catalog.insert(instrument.clone()) {
+                (wiring.alarm)(&error.to_string());
+            }
+        }
+        self.catalog.store(Arc::new(catalog));
+        self.audit.add_instruments(instruments);
     }
 
     /// Views wake the caretaker only while somebody is in its care.

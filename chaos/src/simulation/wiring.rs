@@ -76,6 +76,7 @@ pub fn wire(life: &Life<'_>, clock: &Clock) -> Result<Wiring, SimulationError> {
         data,
         fence,
         products: spec.products.clone(),
+        past: Vec::new(),
         strategies: settings.tomes.iter().map(plan).collect(),
         environment: Environment::Paper,
         limits: settings.limits.clone(),

@@ -5,11 +5,12 @@
 //! connection is recognised. Not here: when to connect (link), when to ask (desk's reconciler).
 
 use market::instrument::ConId;
-use market::quote::{DataType, RawQuote};
-use market::time::ProcessTime;
+use market::money::Price;
+use market::quote::{DataType, RawQuote, Side};
+use market::time::{ProcessTime, Timestamp};
 use risk::cleared::{Cleared, RefusedClearance};
 use trading::id::OrderId;
-use trading::order::{Order, OrderHash};
+use trading::order::{Order, OrderHash, TimeInForce};
 use trading::report::{Answer, Question, Report};
 
 /// What the order connection says.
@@ -85,6 +86,51 @@ impl WriteError {
             Self::Broken => true,
         }
     }
+}
+
+/// An order as it was written to the broker, field by field: what the wire carried, for whoever
+/// checks that it was the order that was cleared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenOrder {
+    /// The order's number.
+    pub order_id: i64,
+    /// The order reference.
+    pub reference: String,
+    /// The account.
+    pub account: String,
+    /// What for: instruments and signed ratios.
+    pub legs: Vec<(ConId, i32)>,
+    /// Bought or sold.
+    pub side: Side,
+    /// Units.
+    pub quantity: i64,
+    /// The limit.
+    pub limit: Price,
+    /// How long it works.
+    pub time_in_force: TimeInForce,
+}
+
+/// What was written to the broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// A new order.
+    Placed(WrittenOrder),
+    /// A changed order, as it shall be.
+    Modified(WrittenOrder),
+    /// A cancel.
+    Canceled {
+        /// The order's number.
+        order_id: i64,
+    },
+}
+
+/// Sees what is written to the broker. Called by whoever writes; it must not block.
+pub trait WireTap: Send + Sync {
+    /// How far the journal is durable at this moment: asked before the first byte leaves.
+    fn durable(&self) -> u64;
+
+    /// This was written, or may have been.
+    fn wrote(&self, written: Written, durable: u64, now: Timestamp);
 }
 
 /// Receives the events of one connection. Called from any thread; it must not block.

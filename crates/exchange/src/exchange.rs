@@ -216,6 +216,12 @@ impl Exchange {
         }
     }
 
+    /// The announced dividends of a stock by ex-date, those that were paid among them.
+    pub fn dividends(&self, con_id: ConId) -> impl Iterator<Item = (Date, Price)> + '_ {
+        let announced = self.books.dividends.get(&con_id).into_iter().flatten();
+        announced.map(|(ex_date, amount)| (*ex_date, *amount))
+    }
+
     /// Takes a request that the client sent at `now`.
     pub fn on_request(&mut self, request: Request, now: Timestamp) {
         let arrival = now.plus(self.config.request_latency);

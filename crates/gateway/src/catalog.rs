@@ -4,8 +4,9 @@ use crate::message::contract::{
     ComboLeg, Contract, ContractDescription, ContractDetails, MarketRule, OptionParameters,
     PriceIncrement,
 };
-use crate::stamp::ZONE;
+use crate::stamp::{self, ZONE};
 use exchange::Exchange;
+use exchange::day::utc_day;
 use exchange::exchange::Refusal;
 use market::calendar::Calendar;
 use market::instrument::{
@@ -202,6 +203,19 @@ pub fn bag_of(exchange: &Exchange, combo: &instrument::Contract) -> Contract {
     }
 }
 
+/// Dividends as IB's tick 59 words them: paid in the last twelve months, announced for the next,
+/// the next ex-date and its amount, such as `0.5,2,20261127,0.5`; none without a next one.
+pub fn dividends(exchange: &Exchange, con_id: ConId, now: Timestamp) -> Option<String> {
+    let today = utc_day(now);
+    let sum = |from: Date, to: Date| {
+        let within = exchange.dividends(con_id).filter(|(day, _)| from < *day && *day <= to);
+        within.map(|(_, amount)| amount.to_f64()).sum::<f64>()
+    };
+    let (day, amount) = exchange.dividends(con_id).find(|(day, _)| *day > today)?;
+    let (past, next) = (sum(today.plus_days(-365), today), sum(today, today.plus_days(365)));
+    Some(format!("{past},{next},{},{amount}", day.compact()))
+}
+
 /// Every price-increment rule in use, by number.
 pub fn rules(exchange: &Exchange) -> BTreeMap<i32, TickRule> {
     let mut seen: Vec<&TickRule> = Vec::new();
@@ -226,6 +240,16 @@ pub fn market_rule(number: i32, rule: &TickRule) -> MarketRule {
 pub fn min_tick(instrument: &Instrument) -> Price {
     let increments = instrument.tick.steps().iter().map(|(_, increment)| *increment);
     increments.min().unwrap_or(Price::ZERO)
+}
+
+/// The contract as its details tell it: with the hour at which trading ends.
+pub fn detailed(instrument: &Instrument) -> Contract {
+    let mut contract = contract_of(instrument);
+    if let Some(last_trade) = instrument.last_trade() {
+        let text = stamp::with_zone(last_trade);
+        contract.last_trade_date_or_contract_month = text;
+    }
+    contract
 }
 
 /// The terms of an instrument, told at `now`.

@@ -4,7 +4,7 @@
 //! throttled, so each is asked once a day. Not here: when to ask (`data`).
 
 use super::translate::TranslateError;
-use ibapi::contracts::{ContractDetails, OptionRight, SecurityType};
+use ibapi::contracts::{ContractDetails, MarketRule, OptionRight, PriceIncrement, SecurityType};
 use market::instrument::{
     ConId, Deliverable, ExerciseStyle, Fixing, FutureTerms, Instrument, InstrumentKind,
     OptionTerms, Right, Settlement, TickRule,
@@ -70,11 +70,15 @@ pub fn wire_id(con_id: ConId) -> i32 {
 /// The terms that `details` tell. Exercise and settlement follow from what an option is written on:
 /// IB doesn't say them. Options on indices are taken as European, in cash; on stocks and futures as
 /// American, by delivery. Adjusted options (a multiplier that isn't a whole number, or 0) are
-/// refused.
+/// refused. `rules` are the price increments by the number of their rule; where that isn't told the
+/// smallest increment holds for all prices.
 ///
 /// # Errors
 /// Terms that aren't complete or that we don't trade.
-pub fn instrument_of(details: &ContractDetails) -> Result<Instrument, TranslateError> {
+pub fn instrument_of(
+    details: &ContractDetails,
+    rules: &BTreeMap<i32, TickRule>,
+) -> Result<Instrument, TranslateError> {
     let contract = &details.contract;
     let refuse = |reason: &str| TranslateError::Terms {
         con_id: contract.contract_id,
@@ -86,6 +90,7 @@ pub fn instrument_of(details: &ContractDetails) -> Result<Instrument, TranslateE
     let tick = Price::from_f64(details.min_tick)
         .filter(|tick| *tick > Price::ZERO)
         .ok_or_else(|| refuse("no price increment"))?;
+    let flat = TickRule::flat(tick);
     let last_trade = || last_trade(details).ok_or_else(|| refuse("no last trading moment"));
     let last_day = contract.last_trade_date_or_contract_month.get(..8).unwrap_or_default();
     // A contract that trades until the day before it expires is fixed at that day's opening.
@@ -145,24 +150,44 @@ pub fn instrument_of(details: &ContractDetails) -> Result<Instrument, TranslateE
         exchange: own.or(listed).cloned().unwrap_or_default(),
         currency,
         multiplier,
-        tick: TickRule::flat(tick),
+        tick: rule_of(details).and_then(|rule| rules.get(&rule)).cloned().unwrap_or(flat),
         trading_class: contract.trading_class.clone(),
         kind,
     })
 }
 
-/// The end of trading: the day that is named, at the hour that is named or the usual one.
-fn last_trade(details: &ContractDetails) -> Option<Timestamp> {
-    let day = details.contract.last_trade_date_or_contract_month.get(..8)?;
-    let (hour, zone) = if details.last_trade_time.is_empty() {
-        (CLOSE_HOUR.to_owned(), EXCHANGE_ZONE)
-    } else {
-        let hour = &details.last_trade_time;
-        let seconds = if hour.len() == 5 { ":00" } else { "" };
-        let zone = details.time_zone_id.as_str();
-        (format!("{hour}{seconds}"), if zone.is_empty() { EXCHANGE_ZONE } else { zone })
+/// The number of the rule of price increments where the contract is routed: rules are told in the
+/// order of the exchanges.
+#[must_use]
+pub fn rule_of(details: &ContractDetails) -> Option<i32> {
+    let smart = details.valid_exchanges.iter().position(|exchange| exchange == "SMART");
+    details.market_rule_ids.get(smart.unwrap_or(0))?.trim().parse().ok()
+}
+
+/// A told rule of price increments; none if it can't be one.
+#[must_use]
+pub fn tick_rule(rule: &MarketRule) -> Option<TickRule> {
+    let told = rule.price_increments.iter();
+    let step = |step: &PriceIncrement| {
+        Some((Price::from_f64(step.low_edge)?, Price::from_f64(step.increment)?))
     };
-    super::translate::time(&format!("{day} {hour} {zone}")).ok()
+    TickRule::bands(told.map(step).collect::<Option<_>>()?).ok()
+}
+
+/// The end of trading: the day that is named, at the hour that is named or the usual one. Details
+/// carry it as `20261120 15:00:00 US/Central`, the hour and its zone by choice.
+fn last_trade(details: &ContractDetails) -> Option<Timestamp> {
+    let told = details.contract.last_trade_date_or_contract_month.replace('-', " ");
+    let mut parts = told.split_ascii_whitespace();
+    let day = parts.next()?;
+    let own = (!details.last_trade_time.is_empty()).then_some(details.last_trade_time.as_str());
+    let zone_told = Some(details.time_zone_id.as_str()).filter(|zone| !zone.is_empty());
+    let (hour, zone) = match parts.next().or(own) {
+        Some(hour) => (hour, parts.next().or(zone_told).unwrap_or(EXCHANGE_ZONE)),
+        None => (CLOSE_HOUR, EXCHANGE_ZONE),
+    };
+    let seconds = if hour.len() == 5 { ":00" } else { "" };
+    super::translate::time(&format!("{day} {hour}{seconds} {zone}")).ok()
 }
 
 #[cfg(test)]
@@ -194,7 +219,7 @@ mod tests {
 
     #[test]
     fn an_option_on_a_stock_is_american_and_ends_at_the_close() {
-        let instrument = instrument_of(&details()).unwrap();
+        let instrument = instrument_of(&details(), &BTreeMap::new()).unwrap();
         let terms = instrument.option().unwrap();
         assert_eq!(
             (terms.style, terms.settlement),
@@ -204,6 +229,26 @@ mod tests {
         assert_eq!(instrument.exchange, "CBOE");
         // 16:00 in New York, in winter.
         assert_eq!(super::super::translate::time("20261218-21:00:00"), Ok(terms.last_trade));
+    }
+
+    #[test]
+    fn the_hour_and_the_increments_are_the_ones_that_were_told() {
+        let mut one = details();
+        "20261218 20:00:00 UTC".clone_into(&mut one.contract.last_trade_date_or_contract_month);
+        one.market_rule_ids = vec!["32".to_owned(), "26".to_owned()];
+        let told = MarketRule {
+            market_rule_id: 32,
+            price_increments: vec![
+                PriceIncrement { low_edge: 0.0, increment: 0.05 },
+                PriceIncrement { low_edge: 3.0, increment: 0.1 },
+            ],
+        };
+        let rules = BTreeMap::from([(32, tick_rule(&told).unwrap())]);
+        let instrument = instrument_of(&one, &rules).unwrap();
+        assert_eq!(instrument.tick, rules[&32]);
+        let terms = instrument.option().unwrap();
+        assert_eq!(super::super::translate::time("20261218-20:00:00"), Ok(terms.last_trade));
+        assert_eq!((terms.expiry.compact(), terms.fixing), ("20261218".to_owned(), Fixing::Pm));
     }
 
     #[test]
@@ -219,7 +264,7 @@ mod tests {
         for (case, damage) in broken.into_iter().enumerate() {
             let mut one = details();
             damage(&mut one);
-            assert!(instrument_of(&one).is_err(), "case {case}");
+            assert!(instrument_of(&one, &BTreeMap::new()).is_err(), "case {case}");
         }
     }
 

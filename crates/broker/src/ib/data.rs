@@ -10,11 +10,14 @@ mod thread;
 use super::contracts::instrument_of;
 use super::orders::Gateway;
 use crate::port::{DataPort, DataSink};
+use market::corporate_action::DividendSchedule;
 use market::instrument::{ConId, Instrument};
+use market::money::Price;
+use market::time::Date;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use thread::Command;
+use thread::{Command, Untold};
 use tokio::sync::{mpsc, oneshot};
 
 /// Commands that may wait.
@@ -31,6 +34,12 @@ pub enum ContractsError {
         /// How long was waited.
         waited: Duration,
     },
+    /// The broker lists no stock and no index of this name.
+    #[error("{symbol}: the broker lists no stock and no index of this name")]
+    NotListed {
+        /// The product.
+        symbol: String,
+    },
     /// The broker refused, or told terms that can't be traded.
     #[error("{symbol}: {reason}")]
     Refused {
@@ -41,7 +50,8 @@ pub enum ContractsError {
     },
 }
 
-/// The data port to Interactive Brokers.
+/// The data port to Interactive Brokers. Clones share its connection, which ends with the last.
+#[derive(Clone)]
 pub struct IbDataPort {
     gateway: Gateway,
     commands: mpsc::Sender<Command>,
@@ -73,22 +83,20 @@ impl IbDataPort {
     /// # Errors
     /// [`ContractsError`]. What was told before the error is kept.
     pub fn resolve(&self, symbol: &str, wait: Duration) -> Result<Vec<Instrument>, ContractsError> {
-        let no_answer = || ContractsError::NoAnswer { symbol: symbol.to_owned(), waited: wait };
-        let (reply, replied) = oneshot::channel();
-        let resolve = Command::Resolve { symbol: symbol.to_owned(), reply };
-        self.commands.try_send(resolve).map_err(|_| no_answer())?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-        let runtime = runtime.map_err(|_| no_answer())?;
-        let told = runtime.block_on(async { tokio::time::timeout(wait, replied).await });
-        let (Ok(Ok(told)), refused) =
-            (told, |reason| ContractsError::Refused { symbol: symbol.to_owned(), reason })
-        else {
-            return Err(no_answer());
+        let symbol_told = || symbol.to_owned();
+        let untold = |why| match why {
+            Untold::NotListed => ContractsError::NotListed { symbol: symbol_told() },
+            Untold::Failed(reason) => ContractsError::Refused { symbol: symbol_told(), reason },
         };
+        let resolve = |reply| Command::Resolve { symbol: symbol.to_owned(), reply };
+        let told = self.asked(resolve, wait);
+        let told =
+            told.ok_or(ContractsError::NoAnswer { symbol: symbol.to_owned(), waited: wait })?;
+        let (told, rules) = told.map_err(untold)?;
         let mut instruments = Vec::new();
-        for details in told.map_err(refused)? {
+        for details in told {
             // One contract that we don't trade (an adjusted option) doesn't hide the others.
-            match instrument_of(&details) {
+            match instrument_of(&details, &rules) {
                 Ok(instrument) => {
                     self.gateway.contracts.insert(instrument.clone());
                     instruments.push(instrument);
@@ -97,6 +105,87 @@ impl IbDataPort {
             }
         }
         Ok(instruments)
+    }
+
+    /// The dividends that a stock is known to pay after `today`: the next one as announced, those
+    /// after it at equal distances, as many a year as make up the year's total. Empty where none is
+    /// told. Blocks its thread for at most `wait`; not for roles.
+    #[must_use]
+    pub fn dividends(&self, con_id: ConId, today: Date, wait: Duration) -> DividendSchedule {
+        let told = self.asked(|reply| Command::Dividends { con_id, reply }, wait);
+        match told.unwrap_or_else(|| Err("no answer".to_owned())) {
+            Ok(words) => dividends_of(&words, today),
+            Err(reason) => {
+                tracing::info!("no dividends are known of {con_id}: {reason}");
+                DividendSchedule::default()
+            }
+        }
+    }
+
+    /// The answer to a command, if it comes in time.
+    fn asked<T: Send>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+        wait: Duration,
+    ) -> Option<T> {
+        let (reply, replied) = oneshot::channel();
+        self.commands.try_send(command(reply)).ok()?;
+        // A thread of its own: whoever asks may stand on a runtime already.
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+                let told =
+                    runtime.ok()?.block_on(async { tokio::time::timeout(wait, replied).await });
+                told.ok()?.ok()
+            });
+            waits.join().ok().flatten()
+        })
+    }
+}
+
+/// Years of dividends that are assumed from one year's word.
+const YEARS_ASSUMED: u32 = 3;
+
+/// `past year, next year, next ex-date, its amount`, as tick 59 words it.
+fn dividends_of(words: &str, today: Date) -> DividendSchedule {
+    let parts: Vec<&str> = words.split(',').map(str::trim).collect();
+    let [_, next_year, ex_date, amount] = parts.as_slice() else {
+        return DividendSchedule::default();
+    };
+    let (Ok(next_year), Ok(mut ex_date), Ok(amount)) =
+        (next_year.parse::<f64>(), Date::parse(ex_date), Price::parse(amount))
+    else {
+        return DividendSchedule::default();
+    };
+    // At most monthly, at least yearly.
+    let a_year = (next_year / amount.to_f64()).round().clamp(1.0, 12.0);
+    if ex_date <= today || amount <= Price::ZERO || !a_year.is_finite() {
+        return DividendSchedule::default();
+    }
+    let days = (365.0 / a_year) as i32;
+    let mut schedule = Vec::new();
+    for _ in 0..YEARS_ASSUMED * a_year as u32 {
+        schedule.push((ex_date, amount));
+        ex_date = ex_date.plus_days(days);
+    }
+    DividendSchedule::new(schedule)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_dividend_is_as_announced_and_a_year_pays_what_was_told() {
+        let today = Date::parse("20261120").unwrap();
+        let schedule = dividends_of("0.83,2,20261127,0.5", today);
+        let half = Price::parse("0.5").unwrap();
+        assert_eq!(schedule.on(Date::parse("20261127").unwrap()), half);
+        let year = schedule.between(today, today.plus_days(365));
+        assert_eq!(year.collect::<Vec<_>>().len(), 4);
+        for wrong in ["", "1,2,3", "0,2,20261119,0.5", "0,2,20261127,0", "0,NaN,20261127,x"] {
+            assert_eq!(dividends_of(wrong, today), DividendSchedule::default(), "{wrong}");
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use super::contracts::ContractBook;
 use super::pacing::{Lane, Pacing};
 use super::settings::IbSettings;
 use super::translate;
-use crate::port::{EventSink, OrderPort, WriteError};
+use crate::port::{EventSink, OrderPort, WireTap, WriteError, Written};
 use crate::wire_fence::WireFence;
 pub(super) use connection::open;
 use connection::{Command, Connection, PlaceCommand};
@@ -33,13 +33,13 @@ pub struct Pace {
     bucket: Mutex<Pacing>,
 }
 
-impl Default for Pace {
-    fn default() -> Self {
-        Self { started: Instant::now(), bucket: Mutex::new(Pacing::new(ProcessTime::ZERO)) }
-    }
-}
-
 impl Pace {
+    /// A full bucket for `allowed` messages a second.
+    fn new(allowed: u32) -> Self {
+        let bucket = Mutex::new(Pacing::new(allowed, ProcessTime::ZERO));
+        Self { started: Instant::now(), bucket }
+    }
+
     /// Takes a token, or says how long to wait.
     pub(super) fn take(&self, lane: Lane) -> Result<(), std::time::Duration> {
         let passed = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
@@ -56,7 +56,7 @@ impl Pace {
 }
 
 /// What both ports to one gateway share.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Gateway {
     /// Where and who.
     pub settings: IbSettings,
@@ -64,13 +64,16 @@ pub struct Gateway {
     pub contracts: Arc<ContractBook>,
     /// How fast.
     pub pace: Arc<Pace>,
+    /// Who sees what is written, if somebody checks the wire.
+    pub tap: Option<Arc<dyn WireTap>>,
 }
 
 impl Gateway {
     /// Nothing known yet, a full bucket.
     #[must_use]
     pub fn new(settings: IbSettings) -> Self {
-        Self { settings, contracts: Arc::default(), pace: Arc::default() }
+        let pace = Arc::new(Pace::new(settings.messages_per_second));
+        Self { settings, contracts: Arc::default(), pace, tap: None }
     }
 }
 
@@ -107,7 +110,17 @@ impl IbOrderPort {
         let (contract, wire) =
             (contract.map_err(unwritable)?, translate::wire_order(order).map_err(unwritable)?);
         let modify = (!new).then_some((order.limit, order.quantity));
-        connection.place(PlaceCommand { contract, order: wire, modify })
+        // Told in the words of the wire, not in those that were translated into them.
+        let told = self.gateway.tap.as_ref().map(|tap| (tap, tap.durable()));
+        let told = told.zip(translate::written(&contract, &wire));
+        let result = connection.place(PlaceCommand { contract, order: wire, modify });
+        if let Some(((tap, durable), written)) = told
+            && result.as_ref().err().is_none_or(WriteError::may_have_left)
+        {
+            let message = if new { Written::Placed(written) } else { Written::Modified(written) };
+            tap.wrote(message, durable, (self.gateway.settings.now)());
+        }
+        result
     }
 }
 
@@ -148,7 +161,12 @@ impl OrderPort for IbOrderPort {
         let connection = self.connection.as_ref().ok_or(WriteError::NotConnected)?;
         let wire = translate::wire_order_id(order_id)
             .map_err(|error| WriteError::Unwritable(error.to_string()))?;
-        connection.send(Command::Cancel(wire))
+        connection.send(Command::Cancel(wire))?;
+        if let Some(tap) = &self.gateway.tap {
+            let message = Written::Canceled { order_id: order_id.0 };
+            tap.wrote(message, tap.durable(), (self.gateway.settings.now)());
+        }
+        Ok(())
     }
 
     fn ask(&mut self, ticket: u64, question: Question) -> Result<(), WriteError> {

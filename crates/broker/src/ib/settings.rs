@@ -40,6 +40,8 @@ pub struct IbSettings {
     pub heartbeat_deadline: Duration,
     /// Lines of market data; the account's allowance less what a person at the screen needs.
     pub lines_max: usize,
+    /// Messages that the broker takes in a second: half of the account's lines.
+    pub messages_per_second: u32,
     /// Market time at this moment, for quotes: IB's ticks carry none.
     pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
@@ -79,6 +81,7 @@ impl IbSettings {
             heartbeat_deadline: Duration::from_secs(5),
             // IB's smallest allowance is 100, shared with whoever sits at the screen.
             lines_max: 90,
+            messages_per_second: 50,
             now,
         }
     }

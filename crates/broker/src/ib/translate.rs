@@ -3,6 +3,7 @@
 //! what an error hides is found by reconciliation.
 
 use super::contracts::{ContractBook, wire_id};
+use crate::port::WrittenOrder;
 use ibapi::contracts::{
     ComboLeg, Contract as WireContract, Currency as WireCurrency, Exchange, LegAction,
     SecurityType, Symbol,
@@ -165,6 +166,32 @@ pub fn wire_order(order: &Order) -> Result<WireOrder, TranslateError> {
         order_ref: order.key.to_string(),
         transmit: true,
         ..WireOrder::default()
+    })
+}
+
+/// The order as the wire carries it, read back for whoever checks it; none if it carries something
+/// that no order of ours has.
+#[must_use]
+pub fn written(contract: &WireContract, order: &WireOrder) -> Option<WrittenOrder> {
+    let legs = our_contract(contract).ok()?.legs().to_vec();
+    Some(WrittenOrder {
+        order_id: i64::from(order.order_id),
+        reference: order.order_ref.clone(),
+        account: order.account.clone(),
+        legs: legs.iter().map(|leg| (leg.con_id, leg.ratio)).collect(),
+        side: match order.action {
+            WireAction::Buy => Side::Buy,
+            WireAction::Sell => Side::Sell,
+            WireAction::SellShort | WireAction::SellLong => return None,
+        },
+        quantity: whole("a quantity", order.total_quantity).ok()?.0,
+        limit: order.limit_price.and_then(Price::from_f64)?,
+        time_in_force: match order.tif {
+            WireTimeInForce::Day => TimeInForce::Day,
+            WireTimeInForce::GoodTillCanceled => TimeInForce::GoodTillCanceled,
+            WireTimeInForce::ImmediateOrCancel => TimeInForce::ImmediateOrCancel,
+            _ => return None,
+        },
     })
 }
 

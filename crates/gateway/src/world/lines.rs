@@ -24,6 +24,9 @@ const DELAY_SECONDS: i64 = 900;
 const DAY_SECONDS: i64 = 86_400;
 /// Generic tick for headlines.
 const NEWS_TICK: &str = "292";
+/// Generic tick for dividends, and the tick that answers it.
+const DIVIDENDS_TICK: &str = "456";
+const IB_DIVIDENDS: i32 = 59;
 /// Headlines told at the opening of a line.
 const HEADLINES_FIRST: usize = 3;
 
@@ -193,9 +196,18 @@ impl World {
         };
         let kind = MarketDataType { req_id: id, data_type };
         self.send(connection, Response::MarketDataType(kind), now);
-        let news = request.generic_ticks.split(',').any(|tick| tick.trim().starts_with(NEWS_TICK));
+        let asks = |wanted: &str| {
+            request.generic_ticks.split(',').any(|tick| tick.trim().starts_with(wanted))
+        };
+        let (news, dividends) = (asks(NEWS_TICK), asks(DIVIDENDS_TICK));
         let mut line = Line { contract, delayed, news, told: None, print: None };
         self.begin_line(connection, id, &mut line, now);
+        if let (true, instrument::Contract::Single(con_id)) = (dividends, &line.contract)
+            && let Some(value) = catalog::dividends(&self.exchange, *con_id, now.market)
+        {
+            let tick = TickString { req_id: id, tick_type: IB_DIVIDENDS, value };
+            self.send(connection, Response::TickString(tick), now);
+        }
         if request.snapshot || request.regulatory_snapshot {
             self.send(connection, Response::TickSnapshotEnd(TickSnapshotEnd { req_id: id }), now);
         } else if let Some(session) = self.sessions.get_mut(&connection) {

@@ -101,7 +101,7 @@ impl World {
             .into_iter()
             .map(|one| ContractData {
                 req_id,
-                contract: catalog::contract_of(one),
+                contract: catalog::detailed(one),
                 details: catalog::details(&self.exchange, one, &rules, calendar, now.market),
             })
             .collect();

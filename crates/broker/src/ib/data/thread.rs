@@ -1,5 +1,6 @@
 //! The data connection's thread: connects, opens and closes lines, folds ticks into quotes.
 
+use super::super::contracts;
 use super::super::errors::{self, Action};
 use super::super::lines::{LineBudget, Turn};
 use super::super::orders::{Gateway, open};
@@ -13,7 +14,7 @@ use ibapi::contracts::{Contract as WireContract, ContractDetails, Exchange, Secu
 use ibapi::market_data::MarketDataType;
 use ibapi::market_data::realtime::TickTypes;
 use ibapi::subscriptions::{NoticeStream, SubscriptionItem};
-use market::instrument::{ConId, Contract, InstrumentKind};
+use market::instrument::{ConId, Contract, InstrumentKind, TickRule};
 use market::quote::{DataType, RawQuote};
 use market::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +31,24 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::fro
 const TURN_EVERY: Duration = Duration::from_secs(10);
 const TURN_SHARE: usize = 10;
 
-type Details = Result<Vec<ContractDetails>, String>;
+/// A product as it was told: details, and the price increments by their rule's number.
+pub type Product = (Vec<ContractDetails>, BTreeMap<i32, TickRule>);
+type Told<T> = Result<T, String>;
+
+/// Why a product wasn't told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Untold {
+    /// The broker lists no such thing.
+    NotListed,
+    /// It was not told this time, in words.
+    Failed(String),
+}
+
+impl From<String> for Untold {
+    fn from(reason: String) -> Self {
+        Self::Failed(reason)
+    }
+}
 
 /// What the port asks.
 pub enum Command {
@@ -50,7 +68,14 @@ pub enum Command {
         /// Its root.
         symbol: String,
         /// Who waits.
-        reply: oneshot::Sender<Details>,
+        reply: oneshot::Sender<Result<Product, Untold>>,
+    },
+    /// The dividends of a stock, in IB's words.
+    Dividends {
+        /// The stock.
+        con_id: ConId,
+        /// Who waits.
+        reply: oneshot::Sender<Told<String>>,
     },
 }
 
@@ -174,10 +199,9 @@ impl Lines<'_> {
                     self.note(name, con_ids, &sink);
                 }
                 Some(Command::Pin(con_ids)) => self.pinned = con_ids,
-                Some(Command::Resolve { reply, .. }) => {
-                    // Whoever waited may have given up.
-                    let _ = reply.send(Err("there is no data connection".to_owned()));
-                }
+                // Whoever waited may have given up.
+                Some(Command::Resolve { reply, .. }) => drop(reply.send(Err(unconnected().into()))),
+                Some(Command::Dividends { reply, .. }) => drop(reply.send(Err(unconnected()))),
             }
         }
         true
@@ -199,7 +223,16 @@ impl Lines<'_> {
             Command::Resolve { symbol, reply } => {
                 let (client, gateway) = (Arc::clone(client), self.gateway.clone());
                 tokio::spawn(async move {
-                    let _ = reply.send(chain(&client, &gateway, &symbol).await);
+                    let _ = reply.send(product(&client, &gateway, &symbol).await);
+                });
+            }
+            Command::Dividends { con_id, reply } => {
+                let (client, gateway) = (Arc::clone(client), self.gateway.clone());
+                tokio::spawn(async move {
+                    let within = gateway.settings.answer_deadline;
+                    let told = timeout(within, dividends(&client, &gateway, con_id)).await;
+                    let late = || Err("no dividends were told in time".to_owned());
+                    let _ = reply.send(told.unwrap_or_else(|_| late()));
                 });
             }
         }
@@ -387,10 +420,59 @@ const fn data_type(kind: MarketDataType) -> DataType {
     }
 }
 
+fn unconnected() -> String {
+    "there is no data connection".to_owned()
+}
+
+/// The dividends of a stock: generic tick 456, which comes as tick 59.
+async fn dividends(client: &Client, gateway: &Gateway, con_id: ConId) -> Told<String> {
+    let contract = translate::wire_contract(&Contract::Single(con_id), &gateway.contracts);
+    let contract = contract.map_err(|error| error.to_string())?;
+    gateway.pace.wait(Lane::Data).await;
+    let asked = client.market_data(&contract).generic_ticks(&["456"]).subscribe().await;
+    let mut ticks = asked.map_err(|error| error.to_string())?;
+    while let Some(item) = ticks.next().await {
+        match item.map_err(|error| error.to_string())? {
+            SubscriptionItem::Data(TickTypes::String(tick))
+                if tick.tick_type == TickType::IbDividends =>
+            {
+                return Ok(tick.value);
+            }
+            SubscriptionItem::Data(_) => {}
+            SubscriptionItem::Notice(notice) => return Err(notice.to_string()),
+        }
+    }
+    Err("the line ended".to_owned())
+}
+
+/// A product's details, and the rules that they name.
+async fn product(client: &Client, gateway: &Gateway, symbol: &str) -> Result<Product, Untold> {
+    let details = chain(client, gateway, symbol).await?;
+    let wanted: BTreeSet<i32> = details.iter().filter_map(contracts::rule_of).collect();
+    let mut rules = BTreeMap::new();
+    for number in wanted {
+        gateway.pace.wait(Lane::Data).await;
+        match timeout(gateway.settings.answer_deadline, client.market_rule(number)).await {
+            Ok(Ok(rule)) => {
+                rules.extend(contracts::tick_rule(&rule).map(|rule| (number, rule)));
+            }
+            // The smallest increment of the details holds without it; some orders are refused.
+            Ok(Err(error)) => tracing::warn!("market rule {number}: {error}"),
+            Err(_) => tracing::warn!("market rule {number} was not told in time"),
+        }
+    }
+    Ok((details, rules))
+}
+
 /// The root and every option on it: the chain's parameters first, which aren't throttled, then one
 /// question an expiry, so that no answer is huge.
-async fn chain(client: &Client, gateway: &Gateway, symbol: &str) -> Details {
-    let words = |error: ibapi::Error| error.to_string();
+async fn chain(
+    client: &Client,
+    gateway: &Gateway,
+    symbol: &str,
+) -> Result<Vec<ContractDetails>, Untold> {
+    let words = |error: ibapi::Error| Untold::Failed(error.to_string());
+    let late = |what: &str| Untold::Failed(format!("{what} came not in time"));
     let within = gateway.settings.answer_deadline;
     let mut all = Vec::new();
     for security_type in [SecurityType::Stock, SecurityType::Index] {
@@ -405,19 +487,19 @@ async fn chain(client: &Client, gateway: &Gateway, symbol: &str) -> Details {
             Ok(Ok(found)) => all.extend(found),
             // 200: it is of the other kind.
             Ok(Err(ibapi::Error::Notice(notice))) if notice.code == 200 => {}
-            Ok(Err(error)) => return Err(error.to_string()),
-            Err(_) => return Err("contract details were not answered in time".to_owned()),
+            Ok(Err(error)) => return Err(error.to_string().into()),
+            Err(_) => return Err(late("contract details")),
         }
     }
     let Some(root) = all.first().cloned() else {
-        return Err("there is no such stock or index".to_owned());
+        return Err(Untold::NotListed);
     };
     gateway.pace.wait(Lane::Data).await;
     let kind = root.contract.security_type.clone();
     let asked = client.option_chain(symbol, kind, root.contract.contract_id).subscribe();
     let mut chains = match timeout(within, asked).await {
         Ok(chains) => chains.map_err(words)?,
-        Err(_) => return Err("the option chain was not answered in time".to_owned()),
+        Err(_) => return Err(late("the option chain")),
     };
     let chains = chains.collect_to_end_within(within).await.map_err(words)?;
     let wanted: BTreeSet<(String, String)> = chains
@@ -439,8 +521,8 @@ async fn chain(client: &Client, gateway: &Gateway, symbol: &str) -> Details {
         match timeout(within, client.contract_details(&options)).await {
             Ok(Ok(found)) => all.extend(found),
             Ok(Err(ibapi::Error::Notice(notice))) if notice.code == 200 => {}
-            Ok(Err(error)) => return Err(error.to_string()),
-            Err(_) => return Err("contract details were not answered in time".to_owned()),
+            Ok(Err(error)) => return Err(error.to_string().into()),
+            Err(_) => return Err(late("contract details")),
         }
     }
     Ok(all)
