@@ -2,6 +2,7 @@
 //! carried out.
 
 use super::{Context, Desk, DeskAnswer, Effect, IntentOutcome, RefusedSend, Retry};
+use crate::cells;
 use crate::mutation;
 use crate::order_state::{Act, OrderEvent, cell};
 use crate::record::Record;
@@ -56,6 +57,7 @@ impl Desk {
         let Some(entry) = self.state.orders.get(&order_id) else {
             return;
         };
+        cells::enter(entry.state(), event);
         let acts = cell(entry.state(), event).acts;
         for act in acts {
             self.act(*act, order_id, event, &news, context, now);
