@@ -66,6 +66,14 @@ pub fn deck(random: &mut Random) -> Vec<Card> {
             Fault::Link { at: Moment::Now, fault: LinkFault::Close },
         ]));
     }
+    // Broken again while the fate of an order is not known.
+    for again in [LinkFault::Close, LinkFault::HalfOpen { lasting: seconds(random, 5, 10) }] {
+        let (lost, fault) = (LinkFault::Break(Arrival::Never), again);
+        cards.push(Card::Link(vec![
+            Fault::Link { at: Moment::Place, fault: lost },
+            Fault::Link { at: Moment::Question, fault },
+        ]));
+    }
     let mut report = |said, fault| cards.push(Card::Link(vec![Fault::Report { said, fault }]));
     for said in said {
         report(said, ReportFault::Drop);

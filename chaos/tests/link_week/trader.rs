@@ -101,7 +101,7 @@ impl Trader {
             50..72 => (target, self.patient()),
             72..80 => (resized(target, order.side.sign()), self.patient()),
             80..90 => (standing(&target, held), 0),
-            _ => (target, 150),
+            _ => (target, 100),
         };
         self.target = Some(target.clone());
         self.intent(target, order.side.sign(), eagerness, exchange, stage, now)
@@ -123,17 +123,19 @@ impl Trader {
                 let (con_id, quantity) = held.iter().next()?;
                 let target = Target::Single { con_id: *con_id, position: Quantity(0) };
                 self.target = Some(target.clone());
-                return self.intent(target, -quantity.signum(), 150, exchange, stage, now);
+                return self.intent(target, -quantity.signum(), 100, exchange, stage, now);
             }
             (Some(units), false) => (at(&current?, 0), -units.signum()),
             (_, true) => {
                 let (contract, sign) = self.something(exchange, now)?;
                 let units = self.random.between(1, 4) as i64;
-                (at(&contract, sign * units), sign)
+                // More shares than a level often shows, so that orders fill in part.
+                let lot = if contract == Contract::Single(SIM) { 220 } else { 1 };
+                (at(&contract, sign * units * lot), sign)
             }
         };
         self.target = Some(target.clone());
-        let eagerness = if self.random.below(4) == 0 { 150 } else { self.patient() };
+        let eagerness = if self.random.below(4) == 0 { 100 } else { self.patient() };
         self.intent(target, change, eagerness, exchange, stage, now)
     }
 

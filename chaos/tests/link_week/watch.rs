@@ -53,6 +53,10 @@ pub struct Seen {
     pub last_kill: Option<Timestamp>,
     /// When the faults that have struck are over.
     pub lifts: Vec<Timestamp>,
+    /// Since when something trades less than it may.
+    pub tripped: Option<Timestamp>,
+    /// How often an operator resumed.
+    pub resumed: u64,
     /// Looks at the working orders: how many there were.
     pub looks: [u64; 2],
 }

@@ -10,6 +10,7 @@ use exchange::{ExchangeConfig, MarketSource};
 use market::calendar::Calendar;
 use market::corporate_action::DividendSchedule;
 use market::quality::Gates;
+use risk::limits::PerSymbol;
 use std::sync::Arc;
 use std::time::Duration;
 use strategy::tome::Tome;
@@ -22,9 +23,9 @@ pub fn shipped(id: &str) -> Tome {
     Tome::parse(&format!("{id}.json"), &text).unwrap()
 }
 
-/// So many seconds of the built-in market, quoted every two of them.
-pub fn days(seed: u64, seconds: u64, tomes: Vec<Tome>) -> SimulationSpec {
-    let market = BuiltinMarket::new(seed, start()).with_interval(Duration::from_secs(2));
+/// So many seconds of the built-in market, a step of it at a time.
+pub fn days(seed: u64, seconds: u64, every: Duration, tomes: Vec<Tome>) -> SimulationSpec {
+    let market = BuiltinMarket::new(seed, start()).with_interval(every);
     let products = ["SIM", "SIMX"].map(|symbol| Product {
         symbol: symbol.to_owned(),
         instruments: {
@@ -36,6 +37,10 @@ pub fn days(seed: u64, seconds: u64, tomes: Vec<Tome>) -> SimulationSpec {
         settings: BookSettings::default(),
         dividends: DividendSchedule::default(),
     });
+    let mut settings = node(tomes);
+    // Steps are seconds apart here, so a model that follows each is often behind a quote.
+    settings.limits.collar_model_standard_errors = 1e6;
+    settings.limits.delta_max_shares = PerSymbol::all(20_000);
     SimulationSpec {
         source: "built in".to_owned(),
         day: "2026-11-23".to_owned(),
@@ -46,7 +51,7 @@ pub fn days(seed: u64, seconds: u64, tomes: Vec<Tome>) -> SimulationSpec {
         start: start(),
         end: start().plus(Duration::from_secs(seconds)),
         speed_permille: 1_000,
-        settings: node(tomes),
+        settings,
         seed,
         chaos: None,
         medium: Medium::memory(),

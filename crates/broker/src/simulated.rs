@@ -305,11 +305,12 @@ impl VenueState {
                 return self.link.hold(report, held, now);
             }
         }
-        for overtaken in self.link.overtaken(said) {
-            self.tell(overtaken);
-        }
+        // A connection that ends here takes along what was overtaken.
         if let Some(fault) = self.link.take_at(Moment::Heard(said)) {
             self.strike(fault, Moment::Heard(said), now);
+        }
+        for overtaken in self.link.overtaken(said) {
+            self.tell(overtaken);
         }
     }
 

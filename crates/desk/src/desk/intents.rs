@@ -244,6 +244,8 @@ impl Desk {
             intent: Some(intent.clone()),
         });
         self.sent_at.insert(order_id, now.process);
+        // That an earlier modify was once not seen proves nothing of this one.
+        self.absent.remove(&order_id);
         self.effects.push(Effect::SendModify(Box::new(cleared)));
         Ok(IntentOutcome::Accepted { order_id })
     }
