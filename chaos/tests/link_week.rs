@@ -54,7 +54,7 @@ const OPERATOR_AFTER: Duration = Duration::from_secs(120);
 /// Between two steps of the market.
 const QUOTED_EVERY: Duration = Duration::from_secs(5);
 /// Between two looks of the hands.
-const BEAT: Duration = Duration::from_secs(2);
+const BEAT: Duration = Duration::from_secs(6);
 
 struct Campaign {
     watch: Watch,

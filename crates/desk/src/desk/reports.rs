@@ -237,6 +237,10 @@ impl Desk {
             Some(_) | None => {
                 self.alarm(format!("order {order_id} works at {limit} x {quantity}, not as asked"));
                 self.record(modified);
+                // A word that came late would be wrong until somebody asks.
+                if event != OrderEvent::FoundOpen {
+                    self.request_reconcile("an order works at terms that nobody asked for");
+                }
             }
         }
     }

@@ -526,3 +526,23 @@ fn a_modify_on_its_way_is_not_judged_by_what_was_seen_of_an_earlier_one() {
         assert_eq!(case.reserved(), reserved);
     }
 }
+
+/// Found by the campaign of link faults: the word of a first modify came after that of a second,
+/// and the desk took the order's size from it until the next periodic reconciliation.
+#[test]
+fn a_late_word_of_an_earlier_modify_is_asked_about_at_once() {
+    let mut case = Case::working();
+    let modified = |limit: &str, quantity: i64| Report::Modified {
+        order_id: OrderId(1),
+        limit: price(limit),
+        quantity: Quantity(quantity),
+    };
+    case.intend(2, 4, "100.01");
+    case.reconcile(|result| result.open = vec![open(71, 4, "100.01")]);
+    case.intend(3, 5, "100.02");
+    case.report(modified("100.02", 5));
+    let effects = case.report(modified("100.01", 4));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::RequestReconcile(_))));
+    case.reconcile(|result| result.open = vec![open(71, 5, "100.02")]);
+    assert_eq!(case.reserved(), 5);
+}
