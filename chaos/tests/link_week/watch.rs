@@ -2,14 +2,18 @@
 //! venue receives and whether it may, and how every Unknown ended.
 
 use crate::schedule::Card;
+use actors::auditor::Audit;
+use actors::runtime::clock::Clock;
 use actors::runtime::protocol::{ProtocolStep, StepObserver, StepVerdict};
 use actors::runtime::role::RolePath;
+use arc_swap::ArcSwap;
 use broker::link::LinkState;
 use broker::simulated::WireMessage;
 use broker::simulated::faults::{Fault, LinkFault, Moment, ReportFault, Said, VenueNews};
 use chaos::simulation::director::Stage;
 use desk::order_state::OrderState;
 use desk::record::Record;
+use desk::view::DeskView;
 use market::time::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
@@ -64,6 +68,21 @@ pub struct Seen {
 #[derive(Clone, Default)]
 pub struct Watch(Arc<Mutex<Seen>>);
 
+/// What a strike is judged by. It holds nothing of the fault board, which holds its observer.
+#[derive(Clone)]
+struct Eye {
+    clock: Clock,
+    desk: Arc<ArcSwap<DeskView>>,
+    audit: Audit,
+}
+
+impl Eye {
+    fn of(stage: &Stage) -> Self {
+        let desk = Arc::clone(&stage.parts.desk_view);
+        Self { clock: stage.clock.clone(), desk, audit: stage.audit.clone() }
+    }
+}
+
 impl Watch {
     pub fn seen(&self) -> MutexGuard<'_, Seen> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -73,7 +92,7 @@ impl Watch {
     pub fn attach(&self, stage: &Stage) {
         let (own, on) = (self.clone(), stage.clone());
         stage.venue.on_news(Box::new(move |news, now| own.hear(news, now, &on)));
-        let steps = Steps { watch: self.clone(), stage: stage.clone() };
+        let steps = Steps { watch: self.clone(), eye: Eye::of(stage) };
         stage.faults.observe_steps(Some(Arc::new(steps)));
     }
 
@@ -81,7 +100,7 @@ impl Watch {
         match news {
             VenueNews::Received(message) => self.received(message, stage),
             VenueNews::Struck(fault) => {
-                self.struck(fault.name(), lasting(*fault), is_leg(*fault), stage);
+                self.struck(fault.name(), lasting(*fault), is_leg(*fault), &Eye::of(stage));
                 if ends_the_connection(*fault) {
                     self.seen().breaks += 1;
                 }
@@ -119,9 +138,9 @@ impl Watch {
     }
 
     /// Counts a strike with what is under way, and tells the auditor.
-    pub fn struck(&self, name: &str, lasting: Duration, leg: bool, stage: &Stage) {
-        let now = stage.clock.now().market;
-        let view = stage.parts.desk_view.load();
+    fn struck(&self, name: &str, lasting: Duration, leg: bool, eye: &Eye) {
+        let now = eye.clock.now().market;
+        let view = eye.desk.load();
         let live = view.orders.iter().filter(|order| order.state.is_live());
         let mut under_way: Vec<&'static str> = Vec::new();
         for order in live {
@@ -150,14 +169,14 @@ impl Watch {
         for window in under_way {
             *windows.entry(window).or_default() += 1;
         }
-        stage.audit.tell(move |auditor| auditor.on_fault_injected(now));
+        eye.audit.tell(move |auditor| auditor.on_fault_injected(now));
     }
 
     /// Kills a role, or the node.
     pub fn kill(&self, role: Option<&'static str>, when: &str, now: Timestamp, stage: &Stage) {
         let name =
             role.map_or_else(|| "crash of the node".to_owned(), |role| format!("kill {role}"));
-        self.struck(&name, Duration::ZERO, when == "between legs", stage);
+        self.struck(&name, Duration::ZERO, when == "between legs", &Eye::of(stage));
         let mut seen = self.seen();
         seen.last_kill = Some(now);
         seen.breaks += 1;
@@ -239,12 +258,12 @@ fn is_leg(fault: Fault) -> bool {
 /// Kills at the step that a strike waits for.
 struct Steps {
     watch: Watch,
-    stage: Stage,
+    eye: Eye,
 }
 
 impl StepObserver for Steps {
     fn on_step(&self, _: &RolePath, step: ProtocolStep, _: u64) -> StepVerdict {
-        let now = self.stage.clock.now().market;
+        let now = self.eye.clock.now().market;
         let mut seen = self.watch.seen();
         let rested = seen.last_kill.is_none_or(|last| now >= last.plus(BETWEEN_KILLS));
         if !rested || seen.at_step.front().is_none_or(|(wanted, _)| *wanted != step) {
@@ -256,7 +275,7 @@ impl StepObserver for Steps {
         drop(seen);
         let name =
             dies.map_or_else(|| "crash of the node".to_owned(), |role| format!("kill {role}"));
-        self.watch.struck(&name, Duration::ZERO, false, &self.stage);
+        self.watch.struck(&name, Duration::ZERO, false, &self.eye);
         match dies {
             Some(role) => StepVerdict::KillRole(RolePath::new(role)),
             None => StepVerdict::CrashNode,
