@@ -84,6 +84,8 @@ pub struct TreeRow {
     pub queue_depth: u64,
     /// Why it last ended; empty if it never did.
     pub last_reason: String,
+    /// What it says of itself; the session: where its link to the broker stands.
+    pub detail: String,
 }
 
 impl From<RowView> for TreeRow {
@@ -98,6 +100,7 @@ impl From<RowView> for TreeRow {
             restarts: row.restarts,
             queue_depth: row.queue_depth,
             last_reason: row.last_reason,
+            detail: String::new(),
         }
     }
 }

@@ -96,6 +96,7 @@ async fn live(
     let tap = audit.wire_tap(port.clone());
     let venue = Venue::open(args, configuration, tap)?;
     let clock = venue.clock.clone();
+    let broker = venue.gateway.settings.address.clone();
     let (endings_tell, mut endings) = mpsc::unbounded_channel();
     let runtimes = NodeRuntimes::start(&clock)
         .map_err(|error| Failure::internal("a runtime can't be started").because(error))?;
@@ -133,6 +134,7 @@ async fn live(
         faults,
         clock.clone(),
         folder.disk.clone(),
+        broker,
         configuration,
     ));
     seat.fill(plane.clone());

@@ -53,6 +53,7 @@ impl ControlPlane for Scripted {
             restarts: 1,
             queue_depth: 0,
             last_reason: "killed".into(),
+            detail: String::new(),
         }]
     }
 

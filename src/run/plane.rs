@@ -42,17 +42,19 @@ pub struct NodeControl {
     disk: Arc<dyn Disk>,
     environment: &'static str,
     account: String,
+    broker: String,
     limits: Limits,
 }
 
 impl NodeControl {
-    /// Of a running node.
+    /// Of a running node; `broker` is where its orders go.
     #[must_use]
     pub fn new(
         node: Arc<Node>,
         faults: FaultBoard,
         clock: Clock,
         disk: Arc<dyn Disk>,
+        broker: String,
         configuration: &Configuration,
     ) -> Self {
         Self {
@@ -62,6 +64,7 @@ impl NodeControl {
             disk,
             environment: configuration.environment.name(),
             account: configuration.account.to_string(),
+            broker,
             limits: configuration.limits.clone(),
         }
     }
@@ -171,7 +174,21 @@ impl ControlPlane for NodeControl {
     }
 
     fn tree(&self) -> Vec<TreeRow> {
-        self.node.tree.board().view().into_iter().map(TreeRow::from).collect()
+        let session = self.parts().session.path().as_str().to_owned();
+        let rows = self.node.tree.board().view().into_iter().map(TreeRow::from);
+        let with_link = |mut row: TreeRow| {
+            if row.role == session {
+                let link = self.parts().link.load();
+                row.detail = format!(
+                    "link {}, generation {}, {}",
+                    link.state.name(),
+                    link.generation,
+                    self.broker
+                );
+            }
+            row
+        };
+        rows.map(with_link).collect()
     }
 
     fn positions(&self) -> Vec<PositionView> {

@@ -158,6 +158,7 @@ pub fn tree(rows: &[TreeRow], paint: Paint) -> String {
             ("RESTARTS", Right),
             ("QUEUE", Right),
             ("LAST REASON", Left),
+            ("DETAIL", Left),
         ],
         rows: rows
             .iter()
@@ -169,6 +170,7 @@ pub fn tree(rows: &[TreeRow], paint: Paint) -> String {
                     row.restarts.to_string(),
                     row.queue_depth.to_string(),
                     row.last_reason.clone(),
+                    row.detail.clone(),
                 ]
             })
             .collect(),
@@ -334,6 +336,7 @@ mod tests {
             restarts: 0,
             queue_depth: 12,
             last_reason: String::new(),
+            detail: String::new(),
         }
     }
 

@@ -70,7 +70,7 @@ impl Installation {
 
     /// With another state folder.
     pub fn at(mut self, state: &Path) -> Self {
-        self.state = state.to_owned();
+        state.clone_into(&mut self.state);
         self
     }
 
@@ -217,6 +217,16 @@ impl Installation {
             std::thread::sleep(POLL);
         }
         child.wait_with_output().expect("our own child")
+    }
+}
+
+/// The gateway outlives the node, but not the test.
+impl Drop for Installation {
+    fn drop(&mut self) {
+        let mut command = self.command();
+        command.args(["--quiet", "gateway", "--stop", "--state"]).arg(self.state.join("venue"));
+        // A test that fails must fail with its own words.
+        let _ = command.status();
     }
 }
 

@@ -27,7 +27,7 @@ use crate::state::{Phase, State};
 use crate::view::DeskView;
 use denials::Denials;
 use market::instrument::ConId;
-use market::money::{Price, Quantity};
+use market::money::{Currency, Money, Price, Quantity};
 use market::time::{Date, Now, ProcessTime};
 use reports::News;
 use risk::gate::Gate;
@@ -66,6 +66,8 @@ pub struct Desk {
     reported: BTreeMap<OrderId, Quantity>,
     mismatched: BTreeMap<OrderId, ProcessTime>,
     uneven: BTreeMap<OrderId, ProcessTime>,
+    /// Differences of cash, and since when they stand still.
+    cash_since: BTreeMap<Currency, (Money, ProcessTime)>,
     dead_perms: BTreeSet<PermId>,
     reconcile_again: Option<ProcessTime>,
     effects: Vec<Effect>,
@@ -97,6 +99,7 @@ impl Desk {
             reported: BTreeMap::new(),
             mismatched: BTreeMap::new(),
             uneven: BTreeMap::new(),
+            cash_since: BTreeMap::new(),
             dead_perms: BTreeSet::new(),
             reconcile_again: None,
             effects: Vec::new(),

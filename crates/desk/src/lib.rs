@@ -17,4 +17,5 @@ pub mod proof;
 pub mod reconcile;
 pub mod record;
 pub mod state;
+pub mod unexplained;
 pub mod view;

@@ -478,7 +478,7 @@ impl Desk {
         }
     }
 
-    fn on_lifecycle(&mut self, event: LifecycleEvent, context: &Context<'_>) {
+    pub(super) fn on_lifecycle(&mut self, event: LifecycleEvent, context: &Context<'_>) {
         if self.state.ledger.has_lifecycle(&event.id) || mutation::active("drop_lifecycle") {
             return;
         }

@@ -38,6 +38,8 @@ pub struct DeskConfig {
     pub mismatch: Duration,
     /// How long a leg of a filled combo may be missing.
     pub leg_deadline: Duration,
+    /// How long cash alone may differ before it is booked as a cash event of its own.
+    pub cash_ages: Duration,
     /// The first wait before a cancel is asked again; it doubles.
     pub cancel_retry_min: Duration,
     /// The longest wait.
@@ -62,6 +64,7 @@ impl DeskConfig {
             settle: Duration::from_secs(10),
             mismatch: Duration::from_secs(2),
             leg_deadline: Duration::from_secs(10),
+            cash_ages: Duration::from_secs(30 * 60),
             cancel_retry_min: Duration::from_secs(2),
             cancel_retry_max: Duration::from_secs(60),
             backlog_records_max: 10_000,
