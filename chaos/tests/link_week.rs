@@ -117,21 +117,26 @@ impl Campaign {
         let restricted = states.underlyings.values().chain(states.strategies.values());
         let active = restricted.chain([&states.account]).all(|one| *one == TradingState::Active);
         let now = stage.clock.now().market;
+        if self.has_waited(active, now) {
+            // With the kill switch down at this very moment it is tried again.
+            let resumed = stage.resume("operator").await.is_ok();
+            self.watch.seen().resumed += u64::from(resumed);
+        }
+    }
+
+    /// Whether the operator has looked at a trip for long enough.
+    fn has_waited(&self, active: bool, now: Timestamp) -> bool {
         let mut seen = self.watch.seen();
         if active {
             seen.tripped = None;
-            return;
+            return false;
         }
         let since = *seen.tripped.get_or_insert(now);
-        if now < since.plus(OPERATOR_AFTER) || now >= self.until {
-            return;
+        let due = now >= since.plus(OPERATOR_AFTER) && now < self.until;
+        if due {
+            seen.tripped = None;
         }
-        seen.tripped = None;
-        drop(seen);
-        // With the kill switch down at this very moment it is tried again.
-        if stage.resume("operator").await.is_ok() {
-            self.watch.seen().resumed += 1;
-        }
+        due
     }
 
     /// Tells the auditor when everything that struck is over.

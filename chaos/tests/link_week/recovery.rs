@@ -228,7 +228,7 @@ impl Breaker {
             stage.venue.with_exchange(|exchange| {
                 let mut calls: Vec<_> = exchange
                     .instruments()
-                    .filter_map(|one| Some((one.con_id, one.option()?.clone())))
+                    .filter_map(|one| Some((one.con_id, *one.option()?)))
                     .filter(|(_, terms)| terms.underlying == SIM && terms.right == Right::Call)
                     .filter(|(_, terms)| terms.last_trade > soonest)
                     .filter(|(_, terms)| terms.strike.to_f64() > 98.0)
