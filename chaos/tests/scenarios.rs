@@ -6,6 +6,8 @@
 #![cfg(not(debug_assertions))]
 #![allow(clippy::unwrap_used, reason = "a scene that can't be set fails its test")]
 
+#[path = "scene/built_in.rs"]
+mod built_in;
 #[allow(dead_code, reason = "the scenes need a part of the market")]
 #[path = "scene/market.rs"]
 mod hand;

@@ -1,63 +1,20 @@
 //! The state's hash: the same for the same seed, another for anything else.
 
-use crate::hand::start;
+use crate::built_in::{days, shipped};
 use crate::journal::{assert_balanced, records};
-use crate::settings::node;
-use actors::node::Product;
 use chaos::medium::Medium;
-use chaos::simulation::{SimulatedDay, SimulationSpec, run};
+use chaos::simulation::{SimulatedDay, run};
 use desk::fold::Books;
 use desk::record::Record;
-use exchange::builtin::BuiltinMarket;
-use exchange::{ExchangeConfig, MarketSource};
-use market::calendar::Calendar;
 use market::money::Quantity;
-use market::quality::Gates;
-use std::sync::Arc;
 use std::time::Duration;
-use strategy::tome::Tome;
-use valuation::book::BookSettings;
-
-/// A shipped tome.
-fn shipped(id: &str) -> Tome {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/strategies");
-    let text = std::fs::read_to_string(format!("{folder}/{id}.json")).unwrap();
-    Tome::parse(&format!("{id}.json"), &text).unwrap()
-}
 
 /// Half an hour of the built-in market with the shipped strategies.
 fn half_an_hour(seed: u64) -> (SimulatedDay, Medium) {
-    let market = BuiltinMarket::new(seed, start()).with_interval(Duration::from_secs(2));
-    let products = ["SIM", "SIMX"].map(|symbol| Product {
-        symbol: symbol.to_owned(),
-        instruments: {
-            let all = BuiltinMarket::new(seed, start()).next_step().listed;
-            all.into_iter().filter(|one| one.symbol == symbol).collect()
-        },
-        calendar: Arc::new(Calendar::round_the_clock()),
-        gates: Gates::default(),
-        settings: BookSettings::default(),
-        dividends: market::corporate_action::DividendSchedule::default(),
-    });
-    let medium = Medium::memory();
     let tomes = vec![shipped("gamma_scalper_sim"), shipped("credit_spread_simx")];
-    let simulated = run(SimulationSpec {
-        source: "built in".to_owned(),
-        day: "2026-11-23".to_owned(),
-        market: MarketSource::Builtin(Box::new(market)),
-        products: products.to_vec(),
-        exchange: ExchangeConfig::default(),
-        dividends: Vec::new(),
-        start: start(),
-        end: start().plus(Duration::from_secs(1_800)),
-        speed_permille: 1_000,
-        settings: node(tomes),
-        seed,
-        chaos: None,
-        medium: medium.clone(),
-        progress: None,
-    });
-    let simulated = simulated.unwrap();
+    let spec = days(seed, 1_800, Duration::from_secs(2), tomes);
+    let medium = spec.medium.clone();
+    let simulated = run(spec).unwrap();
     assert_balanced(&simulated);
     assert!(simulated.report.fills_by_strategy.len() == 2, "both strategies trade");
     (simulated, medium)

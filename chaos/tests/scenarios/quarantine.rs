@@ -139,10 +139,10 @@ fn scene(policy: QuarantinePolicy) -> Scene {
         match record {
             Record::Tripped { latch: tripping, .. } => tripped |= tripping == latch,
             Record::Released { latch: released, .. } => tripped &= released != latch,
-            Record::IntentApproved { intent, clearance, .. } => {
-                if tripped && *intent.strategy() == one() {
-                    approved.push((clearance, intent.target.positions().into_iter().collect()));
-                }
+            Record::IntentApproved { intent, clearance, .. }
+                if tripped && *intent.strategy() == one() =>
+            {
+                approved.push((clearance, intent.target.positions().into_iter().collect()));
             }
             _ => {}
         }
@@ -151,7 +151,7 @@ fn scene(policy: QuarantinePolicy) -> Scene {
         assert!(day.report.checks[invariant] > 0, "{invariant} was evaluated");
     }
     assert!(approved.iter().all(|(clearance, _)| *clearance == Clearance::RiskReducing));
-    assert!(day.report.denied.get("REDUCE_ONLY").is_some(), "{:?}", day.report.denied);
+    assert!(day.report.denied.contains_key("REDUCE_ONLY"), "{:?}", day.report.denied);
     Scene { day, director, approved }
 }
 

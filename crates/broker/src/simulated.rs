@@ -5,6 +5,9 @@
 //! ports as any broker's; a report that nobody hears is lost, as on a real connection. Not here:
 //! matching, fees, expiry (exchange); who drives it through time (its host).
 
+pub mod faults;
+#[cfg(test)]
+mod tests;
 mod translate;
 
 use crate::port::{BrokerEvent, DataPort, DataSink, EventSink, OrderPort, WriteError};
@@ -13,6 +16,8 @@ use exchange::book_file::{VenueFileError, VenueFiles};
 use exchange::builtin::ScheduledDividend;
 use exchange::order::{NewOrder, Request};
 use exchange::{Exchange, MarketSource};
+use faults::{Arrival, Fault, LinkFault, LinkFaults, Moment, Passage, ReportFault, Said};
+use faults::{TooManyFaults, VenueNews};
 use market::instrument::{ConId, Instrument};
 use market::quote::{DataType, Quote, RawQuote};
 use market::time::{ProcessTime, Timestamp};
@@ -21,7 +26,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use trading::id::OrderId;
 use trading::order::{Order, OrderHash};
-use trading::report::Question;
+use trading::report::{Question, Report};
 
 /// A quiet market's clock and path are saved this often: every five seconds of the built-in market.
 const STEPS_BETWEEN_SAVES: u32 = 20;
@@ -46,6 +51,9 @@ pub type WireTap = Box<dyn Fn(&WireMessage, Timestamp) + Send>;
 /// Hears which instruments were listed.
 pub type ListingListener = Arc<dyn Fn(&[Instrument]) + Send + Sync>;
 
+/// Hears what came in and which faults struck; called inside the venue, it must not call back.
+pub type NewsListener = Box<dyn Fn(&VenueNews, Timestamp) + Send>;
+
 /// Hears that a request has come in, so that its host looks at the clock again.
 pub type RequestListener = Arc<dyn Fn() + Send + Sync>;
 
@@ -68,6 +76,8 @@ struct VenueState {
     tap: Option<WireTap>,
     on_listed: Option<ListingListener>,
     on_request: Option<RequestListener>,
+    on_news: Option<NewsListener>,
+    link: LinkFaults,
     quotes_total: u64,
     steps_unsaved: u32,
     broken: Option<String>,
@@ -103,6 +113,8 @@ impl SimulatedVenue {
             tap: None,
             on_listed: None,
             on_request: None,
+            on_news: None,
+            link: LinkFaults::default(),
             quotes_total: 0,
             steps_unsaved: 0,
             broken: None,
@@ -113,10 +125,7 @@ impl SimulatedVenue {
     #[must_use]
     pub fn next_time(&self) -> Option<Timestamp> {
         let state = self.lock();
-        match (state.source.next_time(), state.exchange.next_wake()) {
-            (Some(quotes), Some(exchange)) => Some(quotes.min(exchange)),
-            (quotes, exchange) => quotes.or(exchange),
-        }
+        [state.source.next_time(), state.next_own()].into_iter().flatten().min()
     }
 
     /// When the source has its next quotes; `None` when it has ended.
@@ -143,6 +152,33 @@ impl SimulatedVenue {
         self.lock().on_listed = Some(listener);
     }
 
+    /// Hears of received messages and struck faults from here on.
+    pub fn on_news(&self, listener: NewsListener) {
+        self.lock().on_news = Some(listener);
+    }
+
+    /// Arms a fault of the order connection; one for [`Moment::Now`] strikes at once, at `now`.
+    ///
+    /// # Errors
+    /// When too many wait for their moment.
+    pub fn arm(&self, fault: Fault, now: Timestamp) -> Result<(), TooManyFaults> {
+        let mut state = self.lock();
+        if let Fault::Link { at: Moment::Now, fault } = fault {
+            state.strike(fault, Moment::Now, now);
+            if let Some(listener) = &state.on_request {
+                listener();
+            }
+            return Ok(());
+        }
+        state.link.arm(fault)
+    }
+
+    /// Forgets the faults that wait for their moment; answers how many. What has begun ends by
+    /// itself.
+    pub fn disarm(&self) -> usize {
+        self.lock().link.disarm()
+    }
+
     /// Hears of requests from here on.
     pub fn on_request(&self, listener: RequestListener) {
         self.lock().on_request = Some(listener);
@@ -164,6 +200,7 @@ impl SimulatedVenue {
         let mut state = self.lock();
         state.orders = None;
         state.exchange.drop_reports();
+        state.link.on_connection_changed();
         state.feeds.clear();
         state.watched.values_mut().for_each(|watched| watched.route = None);
         state.on_listed = None;
@@ -186,7 +223,7 @@ impl VenueState {
     fn advance(&mut self, now: Timestamp) -> Result<(), VenueError> {
         loop {
             let quotes = self.source.next_time().filter(|at| *at <= now);
-            let own = self.exchange.next_wake().filter(|at| *at <= now);
+            let own = self.next_own().filter(|at| *at <= now);
             match (quotes, own) {
                 (None, None) => return self.deliver(now),
                 (Some(at), own) if own.is_none_or(|own| at <= own) => {
@@ -195,6 +232,7 @@ impl VenueState {
                 }
                 (_, Some(at)) => {
                     self.exchange.on_time(at);
+                    self.on_link_time(at);
                     self.deliver(at)?;
                 }
                 (Some(_), None) => unreachable!("the second arm takes quotes without a rival"),
@@ -240,13 +278,107 @@ impl VenueState {
     fn deliver(&mut self, now: Timestamp) -> Result<(), VenueError> {
         self.write_changes()?;
         let reports = self.exchange.take_reports(now);
-        let Some(client) = &self.orders else { return Ok(()) };
-        for report in reports {
-            for report in translate::report(report) {
-                (client.sink)(BrokerEvent::Report(report));
-            }
+        for report in reports.into_iter().flat_map(translate::report) {
+            self.say(report, now);
         }
         Ok(())
+    }
+
+    /// Tells the client, unless a fault has other plans.
+    fn say(&mut self, report: Report, now: Timestamp) {
+        if self.orders.is_none() || self.link.is_silent(now) {
+            return;
+        }
+        let said = Said::of(&report);
+        let fault = self.link.take_of(said);
+        if let Some(fault) = fault {
+            self.tell_news(&VenueNews::Struck(Fault::Report { said, fault }), now);
+        }
+        match fault {
+            None => self.tell(report),
+            Some(ReportFault::Drop) => {}
+            Some(ReportFault::Duplicate) => {
+                self.tell(report.clone());
+                self.tell(report);
+            }
+            Some(held @ (ReportFault::Delay(_) | ReportFault::OvertakenBy(_))) => {
+                return self.link.hold(report, held, now);
+            }
+        }
+        // A connection that ends here takes along what was overtaken.
+        if let Some(fault) = self.link.take_at(Moment::Heard(said)) {
+            self.strike(fault, Moment::Heard(said), now);
+        }
+        for overtaken in self.link.overtaken(said) {
+            self.tell(overtaken);
+        }
+    }
+
+    fn tell(&self, report: Report) {
+        self.tell_event(BrokerEvent::Report(report));
+    }
+
+    fn tell_event(&self, event: BrokerEvent) {
+        if let Some(client) = &self.orders {
+            (client.sink)(event);
+        }
+    }
+
+    fn tell_news(&self, news: &VenueNews, now: Timestamp) {
+        if let Some(listener) = &self.on_news {
+            listener(news, now);
+        }
+    }
+
+    /// When the exchange or the link next has something to do by itself.
+    fn next_own(&self) -> Option<Timestamp> {
+        [self.exchange.next_wake(), self.link.next_wake()].into_iter().flatten().min()
+    }
+
+    /// A fault of the link begins.
+    fn strike(&mut self, fault: LinkFault, at: Moment, now: Timestamp) {
+        self.tell_news(&VenueNews::Struck(Fault::Link { at, fault }), now);
+        self.link.begin(fault, now);
+        match fault {
+            LinkFault::Close => self.hang_up("the broker closed the connection"),
+            LinkFault::Break(_) => self.hang_up("the connection broke"),
+            LinkFault::Restart { .. } => {
+                self.exchange.drop_requests();
+                self.hang_up("the gateway restarts");
+            }
+            LinkFault::Outage { .. } => {
+                let reason = "1100 connectivity between the gateway and the broker has been lost";
+                self.tell_event(BrokerEvent::BrokerLost { reason: reason.to_owned() });
+            }
+            LinkFault::HalfOpen { .. } | LinkFault::RollBack { .. } | LinkFault::Mute { .. } => {}
+        }
+    }
+
+    /// The client's end of the connection learns that it is over.
+    fn hang_up(&mut self, reason: &str) {
+        self.exchange.drop_reports();
+        self.link.on_connection_changed();
+        self.tell_event(BrokerEvent::Disconnected { reason: reason.to_owned() });
+        self.orders = None;
+    }
+
+    fn on_link_time(&mut self, now: Timestamp) {
+        let elapsed = self.link.on_time(now);
+        for report in elapsed.reports {
+            self.tell(report);
+        }
+        for request in elapsed.requests {
+            self.exchange.on_request(request, now);
+        }
+        if elapsed.back {
+            // What it would have said meanwhile is never said.
+            self.exchange.drop_reports();
+            let reason = "1102 connectivity has been restored".to_owned();
+            self.tell_event(BrokerEvent::BrokerBack { reason });
+        }
+        if elapsed.noticed {
+            self.hang_up("a heartbeat was not answered: the socket is half open");
+        }
     }
 
     fn write_changes(&mut self) -> Result<(), VenueError> {
@@ -274,14 +406,47 @@ impl VenueState {
         self.write_changes()
     }
 
-    fn receive(&mut self, message: WireMessage, request: Request, now: Timestamp) {
-        if let Some(tap) = &self.tap {
-            tap(&message, now);
+    /// The client writes a message; the venue receives it, unless a fault has other plans.
+    fn take_write(
+        &mut self,
+        moment: Moment,
+        message: WireMessage,
+        request: Request,
+        now: Timestamp,
+    ) -> Result<(), WriteError> {
+        let fault = self.link.take_at(moment);
+        let (passage, written) = match fault {
+            Some(LinkFault::Close) => (Passage::Lost, Err(WriteError::NotConnected)),
+            Some(LinkFault::Break(Arrival::InTime)) => (Passage::Through, Err(WriteError::Broken)),
+            Some(LinkFault::Break(Arrival::Never)) => (Passage::Lost, Err(WriteError::Broken)),
+            Some(LinkFault::Break(Arrival::After(late))) => {
+                (Passage::Waits(Some(now.plus(late))), Err(WriteError::Broken))
+            }
+            // Written to a gateway that never passes it on, or to a socket without another end.
+            Some(LinkFault::Restart { .. } | LinkFault::HalfOpen { .. }) => (Passage::Lost, Ok(())),
+            Some(LinkFault::Outage { .. }) => (Passage::Waits(None), Ok(())),
+            Some(LinkFault::RollBack { .. } | LinkFault::Mute { .. }) | None => {
+                (self.link.passage(), Ok(()))
+            }
+        };
+        if passage != Passage::Lost {
+            if let Some(tap) = &self.tap {
+                tap(&message, now);
+            }
+            self.tell_news(&VenueNews::Received(message), now);
         }
-        self.exchange.on_request(request, now);
+        match passage {
+            Passage::Through => self.exchange.on_request(request, now),
+            Passage::Waits(due) => self.link.keep(request, due),
+            Passage::Lost => {}
+        }
+        if let Some(fault) = fault {
+            self.strike(fault, moment, now);
+        }
         if let Some(listener) = &self.on_request {
             listener();
         }
+        written
     }
 }
 
@@ -315,18 +480,17 @@ impl SimulatedOrderPort {
             let order = cleared.open(fence, now).map_err(WriteError::Refused)?;
             let market_now = (self.spec.now)();
             let wire = translate::new_order(&order);
-            let (message, request) = if new {
-                (WireMessage::Placed(wire.clone()), Request::Submit(wire))
+            let (moment, message, request) = if new {
+                (Moment::Place, WireMessage::Placed(wire.clone()), Request::Submit(wire))
             } else {
                 let request = Request::Modify {
                     client_order_id: wire.client_order_id,
                     limit: wire.limit,
                     quantity: wire.quantity,
                 };
-                (WireMessage::Modified(wire), request)
+                (Moment::Modify, WireMessage::Modified(wire), request)
             };
-            state.receive(message, request, market_now);
-            Ok(hash)
+            state.take_write(moment, message, request, market_now).map(|()| hash)
         })
     }
 
@@ -348,8 +512,20 @@ impl OrderPort for SimulatedOrderPort {
         let connection = u64::from(generation);
         let mut state = self.venue.lock();
         state.exchange.drop_reports();
-        let next_order_id = OrderId(state.exchange.next_order_id());
+        state.link.on_connection_changed();
+        state.orders = None;
+        if state.link.refuses((self.spec.now)()) {
+            self.connection = None;
+            let reason = "the connection was refused".to_owned();
+            return sink(BrokerEvent::Disconnected { reason });
+        }
+        let next = state.exchange.next_order_id();
+        let next_order_id = OrderId(state.link.told_number(next));
         sink(BrokerEvent::Connected { next_order_id });
+        if state.link.has_outage() {
+            let reason = "1100 the broker can't be reached".to_owned();
+            sink(BrokerEvent::BrokerLost { reason });
+        }
         state.orders = Some(OrderClient { connection, sink });
         self.connection = Some(connection);
     }
@@ -360,6 +536,7 @@ impl OrderPort for SimulatedOrderPort {
         if state.orders.as_ref().is_some_and(|client| client.connection == connection) {
             state.orders = None;
             state.exchange.drop_reports();
+            state.link.on_connection_changed();
         }
     }
 
@@ -375,15 +552,22 @@ impl OrderPort for SimulatedOrderPort {
         let mut state = self.connected()?;
         let client_order_id = order_id.0;
         let message = WireMessage::Canceled { client_order_id };
-        state.receive(message, Request::Cancel { client_order_id }, (self.spec.now)());
-        Ok(())
+        let request = Request::Cancel { client_order_id };
+        state.take_write(Moment::Cancel, message, request, (self.spec.now)())
     }
 
     fn ask(&mut self, ticket: u64, question: Question) -> Result<(), WriteError> {
-        let state = self.connected()?;
-        let answer = translate::answer(question, &state.exchange);
-        if let Some(client) = &state.orders {
-            (client.sink)(BrokerEvent::Answer { ticket, answer });
+        let mut state = self.connected()?;
+        if let Some(fault) = state.link.take_at(Moment::Question) {
+            state.strike(fault, Moment::Question, (self.spec.now)());
+            if let Some(listener) = &state.on_request {
+                listener();
+            }
+        }
+        // A question into silence runs into its deadline.
+        if state.link.answers() {
+            let answer = translate::answer(question, &state.exchange);
+            state.tell_event(BrokerEvent::Answer { ticket, answer });
         }
         Ok(())
     }

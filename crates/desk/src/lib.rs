@@ -7,6 +7,7 @@
 //! (what an event does), [`reconcile`] (asking the broker), [`kill_switch`] (halts and latches),
 //! [`fold`] (the whole node), [`view`].
 
+pub mod cells;
 pub mod desk;
 pub mod fold;
 pub mod kill_switch;

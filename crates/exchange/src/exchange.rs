@@ -290,6 +290,11 @@ impl Exchange {
         self.reports.clear();
     }
 
+    /// Whoever passes requests on is gone, and with it those that have not arrived.
+    pub fn drop_requests(&mut self) {
+        self.in_flight.clear();
+    }
+
     /// The changes since the last call, to be written down before the next reports are sent.
     pub fn take_changes(&mut self) -> Vec<BookChange> {
         std::mem::take(&mut self.changes)

@@ -191,6 +191,11 @@ impl Intents {
         })
     }
 
+    /// The time of the latest event.
+    pub(crate) const fn seen(&self) -> Timestamp {
+        self.seen
+    }
+
     /// When the next validity or pause ends.
     pub(crate) fn next_wake(&self) -> Option<Timestamp> {
         let ends = self.live.values().filter(|live| !live.unknown).map(|live| live.valid_until);

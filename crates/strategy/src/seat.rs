@@ -297,6 +297,8 @@ impl Seat {
             return None;
         }
         let uneven = self.uneven_since.map(|since| since.plus(self.grace));
+        // Once it is over, the market says when a leg can be closed.
+        let uneven = uneven.filter(|over| *over > self.intents.seen());
         self.intents.next_wake().into_iter().chain(uneven).min()
     }
 }

@@ -3,6 +3,7 @@
 
 use super::reports::News;
 use super::{Context, Desk, DeskAnswer, Effect, IntentOutcome};
+use crate::cells;
 use crate::order_state::{Act, OrderEvent, OrderState, cell};
 use crate::record::{Evidence, LimitEvidence, QuoteEvidence, Record};
 use crate::state::{OrderEntry, Phase};
@@ -143,6 +144,7 @@ impl Desk {
             self.happen(*order_id, OrderEvent::CancelAsked, news, context, now);
             return in_the_way("on the other side; it is being canceled");
         }
+        cells::enter(entry.state(), OrderEvent::ModifyAsked);
         let may_change = cell(entry.state(), OrderEvent::ModifyAsked).acts == [Act::Modify];
         if !may_change || entry.modify.is_some() {
             return in_the_way(entry.state().name());
@@ -242,6 +244,8 @@ impl Desk {
             intent: Some(intent.clone()),
         });
         self.sent_at.insert(order_id, now.process);
+        // That an earlier modify was once not seen proves nothing of this one.
+        self.absent.remove(&order_id);
         self.effects.push(Effect::SendModify(Box::new(cleared)));
         Ok(IntentOutcome::Accepted { order_id })
     }

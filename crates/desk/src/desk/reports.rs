@@ -2,6 +2,7 @@
 //! carried out.
 
 use super::{Context, Desk, DeskAnswer, Effect, IntentOutcome, RefusedSend, Retry};
+use crate::cells;
 use crate::mutation;
 use crate::order_state::{Act, OrderEvent, cell};
 use crate::record::Record;
@@ -56,6 +57,7 @@ impl Desk {
         let Some(entry) = self.state.orders.get(&order_id) else {
             return;
         };
+        cells::enter(entry.state(), event);
         let acts = cell(entry.state(), event).acts;
         for act in acts {
             self.act(*act, order_id, event, &news, context, now);
@@ -235,6 +237,10 @@ impl Desk {
             Some(_) | None => {
                 self.alarm(format!("order {order_id} works at {limit} x {quantity}, not as asked"));
                 self.record(modified);
+                // A word that came late would be wrong until somebody asks.
+                if event != OrderEvent::FoundOpen {
+                    self.request_reconcile("an order works at terms that nobody asked for");
+                }
             }
         }
     }

@@ -167,6 +167,27 @@ fn an_uneven_vertical_loses_its_sold_side_first() {
     assert_eq!(positions_of(&second.target), [(2092, 0)]);
 }
 
+/// Found by the campaign of link faults: a leg that couldn't be closed for want of a quote had its
+/// strategy woken without a pause, a thousand times a second, from the end of the grace on.
+#[test]
+fn an_uneven_position_that_can_not_be_closed_asks_for_no_wake_in_the_past() {
+    let catalog = index();
+    let mut desk = holding(&catalog, |own| own.uneven_grace_seconds = 5);
+    desk.positions.remove(&ConId(2092));
+    desk.tell(StrategyEvent::PositionsChanged(desk.positions.clone()));
+    let unquoted = |seconds| {
+        let mut market = view(&catalog, 100.0, at(seconds));
+        spoil(&mut market, 2096);
+        market
+    };
+    assert!(desk.show(10, &unquoted(10)).is_empty());
+    assert_eq!(desk.strategy.next_wake(), Some(at(15).market), "the end of the grace");
+    assert!(desk.show(16, &unquoted(16)).is_empty(), "it can't be closed");
+    assert_eq!(desk.strategy.next_wake(), None);
+    let closed = only(desk.show(17, &view(&catalog, 100.0, at(17))));
+    assert_eq!(positions_of(&closed.target), [(2096, 0)]);
+}
+
 #[test]
 fn a_clean_restart_takes_the_market_as_its_basis() {
     let catalog = index();

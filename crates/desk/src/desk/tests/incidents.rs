@@ -516,3 +516,54 @@ fn cash_that_came_without_a_trade_is_booked_under_its_name_once_it_has_stood() {
     case.reconcile(|result| result.cash = dollars("93.51"));
     assert_eq!(booked(&case), Some(Money::parse("93.51").unwrap()));
 }
+
+/// Found by the campaign of link faults: a reconciliation met a modify on its way, which then took
+/// effect; a minute later another met the next modify on its way and took the first one's absence
+/// for proof that it had failed. It gave the larger reservation back and told the strategy so,
+/// while the modify went on to work.
+#[test]
+fn a_modify_on_its_way_is_not_judged_by_what_was_seen_of_an_earlier_one() {
+    let mut case = Case::working();
+    let modified = |limit: &str, quantity: i64| Report::Modified {
+        order_id: OrderId(1),
+        limit: price(limit),
+        quantity: Quantity(quantity),
+    };
+    case.intend(2, 4, "100.01");
+    case.reconcile(|result| result.open = vec![open(71, 3, "100.00")]);
+    assert_eq!(case.reserved(), 4, "it may still be under way");
+    case.report(modified("100.01", 4));
+    case.seconds += 60;
+    case.intend(3, 5, "100.02");
+    case.reconcile(|result| result.open = vec![open(71, 4, "100.01")]);
+    assert_eq!(case.reserved(), 5, "seen once, it may still be under way");
+    let effects = case.report(modified("100.02", 5));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Alarm(_))), "{effects:?}");
+    // One that really failed is found out by the rule, and not before.
+    case.intend(4, 6, "100.03");
+    for reserved in [6, 5] {
+        case.seconds += 10;
+        case.reconcile(|result| result.open = vec![open(71, 5, "100.02")]);
+        assert_eq!(case.reserved(), reserved);
+    }
+}
+
+/// Found by the campaign of link faults: the word of a first modify came after that of a second,
+/// and the desk took the order's size from it until the next periodic reconciliation.
+#[test]
+fn a_late_word_of_an_earlier_modify_is_asked_about_at_once() {
+    let mut case = Case::working();
+    let modified = |limit: &str, quantity: i64| Report::Modified {
+        order_id: OrderId(1),
+        limit: price(limit),
+        quantity: Quantity(quantity),
+    };
+    case.intend(2, 4, "100.01");
+    case.reconcile(|result| result.open = vec![open(71, 4, "100.01")]);
+    case.intend(3, 5, "100.02");
+    case.report(modified("100.02", 5));
+    let effects = case.report(modified("100.01", 4));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::RequestReconcile(_))));
+    case.reconcile(|result| result.open = vec![open(71, 5, "100.02")]);
+    assert_eq!(case.reserved(), 5);
+}
