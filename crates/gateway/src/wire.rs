@@ -81,6 +81,12 @@ impl Reader {
         self.version
     }
 
+    /// Bytes of a message that is not whole yet.
+    #[must_use]
+    pub const fn waiting(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Takes bytes as they come and pushes what they complete.
     ///
     /// # Errors

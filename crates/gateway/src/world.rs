@@ -31,7 +31,7 @@ use market::instrument::ConId;
 use market::money::Money;
 use market::time::{Now, ProcessTime, Timestamp};
 use orders::Averages;
-use session::Session;
+use session::{SUBSCRIPTIONS_MAX, Session};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A connection, numbered by the host.
@@ -351,6 +351,11 @@ impl World {
             return;
         }
         self.serve(connection, client, request, now);
+        let kept = self.sessions.get(&connection).map_or(0, Session::subscriptions);
+        if kept >= SUBSCRIPTIONS_MAX {
+            self.log(format!("client {client} has {kept} subscriptions: closed"));
+            self.close(connection);
+        }
     }
 
     fn serve(&mut self, connection: Connection, client: i32, request: Request, now: Now) {

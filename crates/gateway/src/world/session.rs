@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// A client that goes beyond its pace so often within a second is closed.
 const STRIKES_MAX: u32 = 50;
+/// Subscriptions of one client, lines of market data aside: beyond any honest use it is closed.
+pub(super) const SUBSCRIPTIONS_MAX: usize = 1_000;
 const FARMS_OK: [(i32, &str); 3] = [
     (2104, "Market data farm connection is OK:simfarm"),
     (2106, "HMDS data farm connection is OK:simhmds"),
@@ -45,6 +47,19 @@ pub struct Session {
     pub auto_bind: bool,
     recent: VecDeque<ProcessTime>,
     strikes: u32,
+}
+
+impl Session {
+    /// Subscriptions that it keeps, lines of market data aside.
+    pub(super) fn subscriptions(&self) -> usize {
+        self.ticks.len()
+            + self.bars.len()
+            + self.kept_bars.len()
+            + self.positions_multi.len()
+            + self.summaries.len()
+            + self.account_multi.len()
+            + self.profits.len()
+    }
 }
 
 impl Default for Session {

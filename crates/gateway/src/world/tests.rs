@@ -1,8 +1,10 @@
 //! The machine, one sentence a test, heard through the protobuf dialect.
 
 mod faulty;
+mod hostile;
 mod ordering;
 
+use super::session::SUBSCRIPTIONS_MAX;
 use super::{Connection, Input, Output, Settings, World};
 use crate::control::{Answer, Command};
 use crate::message::contract::Contract;
@@ -10,6 +12,7 @@ use crate::message::data::{MarketDataRequest, MarketDataTypeRequest};
 use crate::message::order::*;
 use crate::message::session::{Empty, IdsRequest, StartApiRequest};
 use crate::message::{Request, Response};
+use crate::wire;
 use exchange::builtin::{BuiltinMarket, SIM};
 use exchange::{Exchange, ExchangeConfig, MarketSource};
 use market::instrument::{ConId, Right};
