@@ -1,7 +1,8 @@
 //! `run`: the node on this machine's clock, until it is told to end.
 //!
-//! It prepares the state folder, finds or starts the gateway, launches the tree on its runtimes, watches it from a thread, serves the API, and ends in order: SIGTERM and Ctrl-C drain,
-//! snapshot and exit 0; a root that exhausted its restarts halts, cancels and exits 70.
+//! It prepares the state folder, finds or starts the gateway, launches the tree on its runtimes,
+//! watches it from a thread, serves the API, and ends in order: SIGTERM and Ctrl-C drain, snapshot
+//! and exit 0; a root that exhausted its restarts halts, cancels and exits 70.
 
 mod abort_at;
 mod api_role;

@@ -22,8 +22,23 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use venue_book::Account;
 
-const POINTS: [&str; 7] =
-    ["recorded", "durable", "sent", "acked", "filled", "snapshot_head", "segment_switch"];
+/// Recorded and not durable, durable and unsent, sent and unanswered, filled and not durable, a
+/// modify and a cancel in flight, a combo's legs one by one, and the store's own.
+const POINTS: [&str; 10] = [
+    "recorded",
+    "durable",
+    "sent",
+    "acked",
+    "filled",
+    "modifying",
+    "canceling",
+    "legged",
+    "snapshot_head",
+    "segment_switch",
+];
+/// A long campaign by hand: `OPTIONSIB_KILL_ROUNDS=200` dies ten times at each point.
+const CAMPAIGN: &str = "OPTIONSIB_KILL_ROUNDS";
+const TIMES_IN_CAMPAIGN: u32 = 10;
 const ROUNDS: usize = if QUICK { 8 } else { 50 };
 const TIMES_EACH: u32 = if QUICK { 1 } else { 3 };
 /// A point that isn't reached in this time is given up and tried again later.
@@ -118,7 +133,7 @@ impl Dice {
 /// Points and random moments by turns: nothing dies early in a round that ends at a moment, so the
 /// restart after each point is compared.
 fn plan() -> Vec<End> {
-    let points = (0..TIMES_EACH).flat_map(|_| POINTS).map(End::Point);
+    let points = (0..times_each()).flat_map(|_| POINTS).map(End::Point);
     let mut plan = Vec::new();
     for (number, point) in points.enumerate() {
         plan.push(point);
@@ -126,10 +141,19 @@ fn plan() -> Vec<End> {
             plan.push(End::Moment { halted: number % 5 == 4 });
         }
     }
-    while plan.len() < ROUNDS {
+    let rounds = campaign().unwrap_or(ROUNDS);
+    while plan.len() < rounds {
         plan.push(End::Moment { halted: QUICK || plan.len() % 4 == 0 });
     }
     plan
+}
+
+fn campaign() -> Option<usize> {
+    std::env::var(CAMPAIGN).ok().map(|rounds| rounds.parse().expect("a number of rounds"))
+}
+
+fn times_each() -> u32 {
+    if campaign().is_some() { TIMES_IN_CAMPAIGN } else { TIMES_EACH }
 }
 
 #[derive(Default)]
@@ -179,6 +203,10 @@ fn nothing_acknowledged_is_lost_and_the_books_are_the_venues_after_every_kill() 
         round += 1;
         let trap = match end {
             End::Point(point @ ("snapshot_head" | "segment_switch")) => Some(format!("{point}:1")),
+            // These are rarer than orders.
+            End::Point(point @ ("modifying" | "canceling" | "legged")) => {
+                Some(format!("{point}:{}", 1 + dice.roll(3)))
+            }
             End::Point(point) => Some(format!("{point}:{}", 1 + dice.roll(12))),
             End::Moment { .. } => None,
         };
@@ -249,7 +277,7 @@ fn nothing_acknowledged_is_lost_and_the_books_are_the_venues_after_every_kill() 
     report(&figures, round, intents.len(), fills.len());
     for point in POINTS {
         let times = figures.at_point.get(point).copied().unwrap_or(0);
-        assert!(times >= TIMES_EACH, "{point} was reached {times} times");
+        assert!(times >= times_each(), "{point} was reached {times} times");
     }
     // A halt cancels them, and one may end between the look and the kill.
     let without = (round as u32 - figures.halted).saturating_sub(figures.with_orders);

@@ -359,6 +359,9 @@ impl DeskRole {
                 Record::Filled { fill, .. } => {
                     if let Some(key) = self.key_of(fill.order_id) {
                         announce(cx, ProtocolStep::Filled, &key)?;
+                        if fill.combo_leg {
+                            announce(cx, ProtocolStep::Legged, &key)?;
+                        }
                     }
                 }
                 Record::Ended { end: EndState::Rejected, .. } => {

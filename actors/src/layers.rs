@@ -5,9 +5,10 @@
 use crate::views::Views;
 use ::strategy::certificate::{Certificate, Environment, Fingerprint};
 use arc_swap::ArcSwap;
-use desk::desk::Surroundings;
+use desk::desk::{ExDividend, Surroundings};
 use market::calendar::Calendar;
-use market::instrument::Catalog;
+use market::corporate_action::DividendSchedule;
+use market::instrument::{Catalog, ConId, InstrumentKind};
 use market::time::Timestamp;
 use risk::cognition::{Conditions, approve};
 use std::collections::BTreeMap;
@@ -40,6 +41,8 @@ pub struct Layers {
     pub strategies: BTreeMap<StrategyId, StrategyLayers>,
     /// When each product trades.
     pub calendars: BTreeMap<String, Arc<Calendar>>,
+    /// What each product's stock pays.
+    pub dividends: BTreeMap<String, DividendSchedule>,
     /// The instruments.
     pub catalog: Arc<ArcSwap<Catalog>>,
     /// The views.
@@ -107,6 +110,27 @@ impl Surroundings for Layers {
     fn session_open(&self, order: &Order, at: Timestamp) -> bool {
         let calendars = self.calendars_of(order);
         calendars.is_some_and(|calendars| calendars.iter().all(|calendar| calendar.is_open(at)))
+    }
+
+    fn dividends(&self, stock: ConId, from: Timestamp, until: Timestamp) -> Vec<ExDividend> {
+        let catalog = self.catalog.load();
+        let Ok(instrument) = catalog.get(stock) else { return Vec::new() };
+        let symbol = &instrument.symbol;
+        let (Some(schedule), Some(calendar), InstrumentKind::Stock) =
+            (self.dividends.get(symbol), self.calendars.get(symbol), &instrument.kind)
+        else {
+            return Vec::new();
+        };
+        let days = schedule.between(
+            calendar.trading_day(from).plus_days(-1),
+            calendar.trading_day(until).plus_days(1),
+        );
+        let gone = days.map(|(ex_date, cash)| ExDividend {
+            ex_date,
+            ex: calendar.clock(ex_date, 0),
+            cash,
+        });
+        gone.filter(|one| from < one.ex && one.ex <= until).collect()
     }
 
     fn time_in_force_end(&self, order: &Order, created: Timestamp) -> Option<Timestamp> {

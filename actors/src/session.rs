@@ -268,7 +268,8 @@ impl SessionRole {
             _ => Err(WriteError::NotConnected),
         };
         if result.is_ok() {
-            announce(cx, ProtocolStep::Sent, &key)?;
+            let step = if modify { ProtocolStep::Modifying } else { ProtocolStep::Sent };
+            announce(cx, step, &key)?;
         }
         self.tell_desk(DeskMessage::SendOutcome(SendOutcome { order_id, result, modify }))
     }
@@ -287,7 +288,10 @@ impl Role for SessionRole {
             SessionMessage::Modify(cleared) => self.write(cleared, true, cx),
             SessionMessage::Cancel(order_id) => {
                 // Without a connection the desk asks again after the next reconciliation.
-                let _ = self.port.cancel(order_id);
+                if self.port.cancel(order_id).is_ok() && cx.faults().is_watched() {
+                    // The session knows no key of it; who watches needs none.
+                    cx.faults().step(ProtocolStep::Canceling, order_id.0.unsigned_abs())?;
+                }
                 Ok(())
             }
             SessionMessage::Ask { ticket, question } => {

@@ -31,6 +31,9 @@ pub const fn step_name(step: ProtocolStep) -> &'static str {
         ProtocolStep::Sent => "sent",
         ProtocolStep::Acked => "acked",
         ProtocolStep::Filled => "filled",
+        ProtocolStep::Modifying => "modifying",
+        ProtocolStep::Canceling => "canceling",
+        ProtocolStep::Legged => "legged",
         ProtocolStep::Settled => "settled",
     }
 }

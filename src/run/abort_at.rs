@@ -14,12 +14,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub const VARIABLE: &str = "OPTIONSIB_ABORT_AT";
 
 /// Points of the order protocol by name.
-const STEPS: [(&str, ProtocolStep); 5] = [
+const STEPS: [(&str, ProtocolStep); 8] = [
     ("recorded", ProtocolStep::Recorded),
     ("durable", ProtocolStep::Durable),
     ("sent", ProtocolStep::Sent),
     ("acked", ProtocolStep::Acked),
     ("filled", ProtocolStep::Filled),
+    ("modifying", ProtocolStep::Modifying),
+    ("canceling", ProtocolStep::Canceling),
+    ("legged", ProtocolStep::Legged),
 ];
 
 /// Points of the store by name.

@@ -1,8 +1,8 @@
 //! Our own gateway beside the node: found where it runs, started where it doesn't, never ended.
 //!
-//! It is a process of its own group, with its books in the state folder's `venue/`, so that no kill
-//! of the node or of its terminal reaches it; it keeps filling while the node is down. One that dies
-//! is started again at the same port, and goes on where it would be.
+//! It is a process of its own group, with its books in the state folder's `venue/`, so that no
+//! kill of the node or of its terminal reaches it; it keeps filling while the node is down. One
+//! that dies is started again at the same port, and goes on where it would be.
 
 use crate::configuration::Configuration;
 use crate::failure::Failure;

@@ -109,12 +109,17 @@ pub fn recompute(text: &str) -> Account {
                 order.limit = number(&body["limit"]);
                 order.quantity = number(&body["quantity"]);
             }
+            "Amended" => {
+                let order = account.working.get_mut(&perm_id(body)).expect("it works");
+                *order = working(body);
+            }
             "Executed" => execute(&mut account, body, &multipliers),
             "Ended" => {
                 account.working.remove(&perm_id(body)).expect("it works");
             }
             "Event" => happen(&mut account, &body["kind"], &multipliers),
-            "Opened" | "Refused" | "DividendAnnounced" | "DayEnded" => {}
+            // Of no consequence for what is held: numbers of clients, stages of stop orders.
+            "NumbersSeen" | "Staged" | "Opened" | "Refused" | "DividendAnnounced" | "DayEnded" => {}
             other => panic!("this recomputation doesn't know `{other}`"),
         }
     }
@@ -122,16 +127,19 @@ pub fn recompute(text: &str) -> Account {
 }
 
 fn accept(account: &mut Account, body: &Value) {
-    let reference = text_of(&body["reference"]);
-    *account.accepted.entry(reference.clone()).or_default() += 1;
-    let order = Working {
-        reference,
+    let order = working(body);
+    *account.accepted.entry(order.reference.clone()).or_default() += 1;
+    account.working.insert(perm_id(body), order);
+}
+
+fn working(body: &Value) -> Working {
+    Working {
+        reference: text_of(&body["reference"]),
         side: text_of(&body["side"]).to_lowercase(),
         quantity: number(&body["quantity"]),
         filled: number(&body["filled"]),
         limit: number(&body["limit"]),
-    };
-    account.working.insert(perm_id(body), order);
+    }
 }
 
 fn execute(account: &mut Account, body: &Value, multipliers: &BTreeMap<i64, i128>) {

@@ -342,6 +342,11 @@ impl NodeParts {
         Arc::new(Layers {
             strategies: wiring.strategies.iter().map(layers).collect(),
             calendars: wiring.products.iter().map(calendar).collect(),
+            dividends: wiring
+                .products
+                .iter()
+                .map(|product| (product.symbol.clone(), product.dividends.clone()))
+                .collect(),
             catalog: Arc::clone(&self.catalog),
             views: self.views.clone(),
             environment: wiring.environment,

@@ -21,6 +21,12 @@ pub enum ProtocolStep {
     Acked,
     /// One of its executions has been recorded.
     Filled,
+    /// A changed order has been written to the socket.
+    Modifying,
+    /// A cancel has been handed to the connection.
+    Canceling,
+    /// A leg of a combo has been recorded: every other time the next one has not.
+    Legged,
     /// It came to no order (denied, or nothing to do): the protocol is over.
     Settled,
 }

@@ -152,7 +152,10 @@ impl StepObserver for Watcher {
                 plan.on_settled(key);
                 return StepVerdict::Pass;
             }
-            ProtocolStep::Filled => return StepVerdict::Pass,
+            ProtocolStep::Filled
+            | ProtocolStep::Modifying
+            | ProtocolStep::Canceling
+            | ProtocolStep::Legged => return StepVerdict::Pass,
             ProtocolStep::Idle
             | ProtocolStep::Recorded
             | ProtocolStep::Durable

@@ -13,12 +13,13 @@ mod reports;
 mod rounds;
 #[cfg(test)]
 mod tests;
+mod unsaid;
 mod words;
 
 pub use denials::DenialPolicy;
 pub use words::{
-    Backlog, Context, DeskAnswer, DeskConfig, DeskEvent, Effect, IntentOutcome, LiveOrder,
-    NextWake, RefusedSend, Surroundings,
+    Backlog, Context, DeskAnswer, DeskConfig, DeskEvent, Effect, ExDividend, IntentOutcome,
+    LiveOrder, NextWake, RefusedSend, Surroundings,
 };
 
 use crate::order_state::OrderEvent;

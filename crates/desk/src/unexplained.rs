@@ -3,10 +3,10 @@
 //!
 //! IB reports none of them as such: a position is gone the next day, shares have come, cash has
 //! moved. The terms of a contract leave few stories: what expired was exercised at one settlement
-//! price (all calls below it, all puts above it) or is worthless; what vanished before its last trade
-//! was exercised or assigned early, for shares at the strike. A story is told only if it explains the
-//! shares exactly and, where several do, the cash as well; anything else stays a difference, and its
-//! contract ReduceOnly. Not here: asking (reconcile), booking (desk).
+//! price (all calls below it, all puts above it) or is worthless; what vanished before its last
+//! trade was exercised or assigned early, for shares at the strike. A story is told only if it
+//! explains the shares exactly and, where several do, the cash as well; anything else stays a
+//! difference, and its contract ReduceOnly. Not here: asking (reconcile), booking (desk).
 
 use market::instrument::{
     Catalog, ConId, Deliverable, ExerciseStyle, Instrument, InstrumentKind, OptionTerms, Right,

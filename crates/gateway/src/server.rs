@@ -30,6 +30,9 @@ const BATCH: usize = 64;
 const LONGEST_COMMAND: u64 = 64 * 1024;
 /// A quiet market is saved this often.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
+/// A market that runs fast is looked at this often, and told as one change: IB sends an option's
+/// ticks ten times a second at most, a stock's four times.
+const MARKET_PACE: Duration = Duration::from_millis(25);
 /// The longest sleep: the market's clock may be set while this task sleeps.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
@@ -173,6 +176,7 @@ impl Server {
     fn sleep(&self) -> Duration {
         let world = &self.host.world;
         let market = world.next_market().map_or(SLEEP_MAX, |at| self.host.clock.until(at));
+        let market = market.max(MARKET_PACE);
         let now = self.host.clock.now().process;
         let own = world.next_process().map_or(SLEEP_MAX, |at| at.since(now));
         market.min(own)

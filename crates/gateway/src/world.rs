@@ -32,7 +32,7 @@ use market::money::Money;
 use market::time::{Now, ProcessTime, Timestamp};
 use orders::Averages;
 use session::Session;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A connection, numbered by the host.
 pub type Connection = u64;
@@ -115,6 +115,8 @@ pub struct World {
     next_profit: ProcessTime,
     bulletins: Vec<String>,
     quotes_total: u64,
+    /// Quoted since lines were last told.
+    moved: BTreeSet<ConId>,
 }
 
 impl World {
@@ -138,6 +140,7 @@ impl World {
             next_profit: ProcessTime::ZERO,
             bulletins: Vec::new(),
             quotes_total: 0,
+            moved: BTreeSet::new(),
         }
     }
 
@@ -267,7 +270,7 @@ impl World {
             let quotes = self.source.next_time().filter(|at| *at <= now.market);
             let own = self.exchange.next_wake().filter(|at| *at <= now.market);
             match (quotes, own) {
-                (None, None) => return,
+                (None, None) => return self.tell_lines(now),
                 (Some(at), own) if own.is_none_or(|own| at <= own) => self.take_step(now),
                 (_, own) => {
                     self.exchange.on_time(own.unwrap_or(now.market));
@@ -299,7 +302,8 @@ impl World {
         self.history.on_quotes(&step.quotes, step.time);
         self.quotes_total += step.quotes.len() as u64;
         self.hear_exchange(now);
-        self.tell_quotes(&step.quotes, Now { market: step.time, process: now.process });
+        self.moved.extend(step.quotes.iter().map(|(con_id, _)| *con_id));
+        self.tell_each(&step.quotes, Now { market: step.time, process: now.process });
         let end = self.exchange.last_day_end();
         if end != self.last_day_end {
             self.last_day_end = end;

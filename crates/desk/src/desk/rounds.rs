@@ -2,15 +2,16 @@
 //! found and missed, external ones adopted, positions and cash checked; then the desk is Ready.
 
 use super::reports::{News, ended};
+use super::unsaid::{Moved, moved};
 use super::{Absence, Context, Desk};
 use crate::mutation;
 use crate::order_state::OrderEvent;
 use crate::reconcile::RoundResult;
 use crate::record::{ExternalOrder, ReconciliationReport, Record};
 use crate::state::Phase;
-use crate::unexplained::{self, Break, CASH_TOLERANCE};
+use crate::unexplained::CASH_TOLERANCE;
 use market::instrument::ConId;
-use market::money::{Currency, Money, Quantity};
+use market::money::{Money, Quantity};
 use market::time::Now;
 use std::collections::{BTreeMap, BTreeSet};
 use trading::id::{OrderId, PermId};
@@ -35,7 +36,9 @@ impl Desk {
             self.record_reconciliation(&result, unresolved);
             return;
         }
-        for report in std::mem::take(&mut result.reports) {
+        let reports = std::mem::take(&mut result.reports);
+        let told: Vec<Moved> = reports.iter().filter_map(moved).collect();
+        for report in reports {
             self.on_report(report, context, now);
         }
         // What was not asked for may explain it.
@@ -52,7 +55,7 @@ impl Desk {
         }
         self.meet_absent(&result, &found, context, now);
         if self.state.reconciled_once && result.since.is_none() {
-            self.explain(&result, context, now);
+            self.explain(&result, &told, context, now);
         }
         self.open_cash(&result, now);
         let mut unresolved = self.compare_positions(&result);
@@ -262,73 +265,6 @@ impl Desk {
                 terms: Vec::new(),
             });
         }
-    }
-
-    /// Books what the broker doesn't say: expiries, exercises, settlements, and cash that moved
-    /// without a trade.
-    fn explain(&mut self, result: &RoundResult, context: &Context<'_>, now: Now) {
-        let theirs: BTreeMap<ConId, Quantity> = result.positions.iter().copied().collect();
-        let ours = self.state.ledger.positions().clone();
-        if theirs != ours {
-            let cash = self.cash_differences(result);
-            let spot = |con_id| {
-                let mut views = context.markets.values();
-                views.find_map(|view| view.line(con_id)?.quote().mid())
-            };
-            let events = unexplained::explain(&Break {
-                catalog: context.catalog,
-                ours: &ours,
-                theirs: &theirs,
-                cash: &cash,
-                spot: &spot,
-                now: now.market,
-            });
-            for event in events {
-                self.alarm(format!("the broker's positions say that {:?}", event.kind));
-                self.on_lifecycle(event, context);
-            }
-        }
-        self.age_cash(result, now);
-    }
-
-    /// A difference of cash alone that stands still through rounds that told all fees is a cash
-    /// event that no execution will explain (a dividend, interest, a subscription): it is booked
-    /// under its own name, and said aloud.
-    fn age_cash(&mut self, result: &RoundResult, now: Now) {
-        let differences = self.cash_differences(result);
-        let theirs: BTreeMap<ConId, Quantity> = result.positions.iter().copied().collect();
-        let is_settled = theirs == *self.state.ledger.positions();
-        self.cash_since.retain(|of, (amount, _)| differences.get(of) == Some(amount));
-        for (currency, amount) in differences {
-            if !is_settled || amount.abs() <= CASH_TOLERANCE {
-                self.cash_since.remove(&currency);
-                continue;
-            }
-            let (_, since) = self.cash_since.entry(currency).or_insert((amount, now.process));
-            if now.process.since(*since) < self.config.cash_ages {
-                continue;
-            }
-            self.cash_since.remove(&currency);
-            self.alarm(format!("cash of {amount} {currency} came without a trade; it is booked"));
-            self.record(Record::Lifecycle {
-                event: LifecycleEvent {
-                    id: LifecycleId(format!("cash:{currency}:{}", now.market.nanos())),
-                    kind: LifecycleKind::Cash { amount },
-                    currency,
-                    time: now.market,
-                },
-                shares: Vec::new(),
-                terms: Vec::new(),
-            });
-        }
-    }
-
-    /// The broker's cash less the ledger's.
-    fn cash_differences(&self, result: &RoundResult) -> BTreeMap<Currency, Money> {
-        let own = self.state.ledger.cash();
-        let of = |currency| own.get(&currency).copied().unwrap_or(Money::ZERO);
-        let told = result.cash.iter();
-        told.map(|(currency, broker)| (*currency, *broker - of(*currency))).collect()
     }
 
     fn differs(&self, result: &RoundResult) -> bool {

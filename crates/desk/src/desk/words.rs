@@ -5,7 +5,7 @@ use crate::reconcile::RoundResult;
 use crate::record::Record;
 use crate::view::DeskView;
 use market::instrument::{Catalog, ConId};
-use market::money::{Money, Quantity};
+use market::money::{Money, Price, Quantity};
 use market::time::{Date, ProcessTime, Timestamp};
 use risk::cleared::Cleared;
 use serde::{Deserialize, Serialize};
@@ -94,6 +94,23 @@ pub trait Surroundings {
     fn session_open(&self, order: &Order, at: Timestamp) -> bool;
     /// When the order's time in force ends by the exchange calendar, for one made at `created`.
     fn time_in_force_end(&self, order: &Order, created: Timestamp) -> Option<Timestamp>;
+    /// The dividends of a stock that went ex between two moments: the day, its beginning, and the
+    /// cash per share. Nothing where none are known.
+    fn dividends(&self, stock: ConId, from: Timestamp, until: Timestamp) -> Vec<ExDividend> {
+        let _ = (stock, from, until);
+        Vec::new()
+    }
+}
+
+/// A dividend that a stock has paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExDividend {
+    /// The first day without it.
+    pub ex_date: Date,
+    /// When that day begins: who held the share then has the cash.
+    pub ex: Timestamp,
+    /// Per share.
+    pub cash: Price,
 }
 
 /// The world as it is at one event.

@@ -1,3 +1,5 @@
+//! Settlements that are told apart by their terms: each alone, and any by property.
+
 use super::*;
 use market::instrument::{Fixing, TickRule};
 use market::money::Multiplier;

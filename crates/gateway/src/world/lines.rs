@@ -361,12 +361,26 @@ impl World {
         }
     }
 
-    /// Tells every open line what the market has just said.
-    pub(super) fn tell_quotes(&mut self, quotes: &[(ConId, Quote)], now: Now) {
+    /// Tells tick-by-tick lines and bars what the market has just said.
+    pub(super) fn tell_each(&mut self, quotes: &[(ConId, Quote)], now: Now) {
         if self.faults.outage || self.faults.data_farm_down {
             return;
         }
         let changed = |con_id: ConId| quotes.binary_search_by_key(&con_id, |one| one.0).is_ok();
+        for connection in self.connections(None) {
+            self.tell_ticks(connection, &changed, now);
+            self.tell_bars(connection, &changed, now);
+        }
+    }
+
+    /// Tells every open line where its quote is now, of those that have changed since it was last
+    /// told: what a market does between two looks is told as one change, as IB does.
+    pub(super) fn tell_lines(&mut self, now: Now) {
+        let moved = std::mem::take(&mut self.moved);
+        if moved.is_empty() || self.faults.outage || self.faults.data_farm_down {
+            return;
+        }
+        let changed = |con_id: ConId| moved.contains(&con_id);
         for connection in self.connections(None) {
             let Some(session) = self.sessions.get_mut(&connection) else { continue };
             let concerns = |line: &Line| {
@@ -390,8 +404,6 @@ impl World {
                     session.lines.insert(id, line);
                 }
             }
-            self.tell_ticks(connection, &changed, now);
-            self.tell_bars(connection, &changed, now);
         }
     }
 

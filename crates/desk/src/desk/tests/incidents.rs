@@ -496,6 +496,27 @@ fn news_of_a_write_in_an_earlier_life_leaves_the_order_to_the_brokers_answers() 
     }
 }
 
+#[test]
+fn cash_that_came_without_a_trade_is_booked_under_its_name_once_it_has_stood() {
+    let mut case = Case::ready();
+    let dollars = |text: &str| vec![(Currency::USD, Money::parse(text).unwrap())];
+    let booked = |case: &Case| case.desk.state().ledger.cash().get(&Currency::USD).copied();
+    // A cent is rounding: a broker tells no fractions of it.
+    case.reconcile(|result| result.cash = dollars("0.01"));
+    case.seconds += 3_600;
+    case.reconcile(|result| result.cash = dollars("0.01"));
+    assert_eq!(booked(&case), None);
+    // A dividend: it stands still, and what stood for half an hour is a cash event.
+    for (seconds, cash) in [(1, "93.50"), (1_700, "93.50"), (60, "93.51"), (1_750, "93.51")] {
+        case.seconds += seconds;
+        case.reconcile(|result| result.cash = dollars(cash));
+        assert_eq!(booked(&case), None, "{seconds} {cash}");
+    }
+    case.seconds += 60;
+    case.reconcile(|result| result.cash = dollars("93.51"));
+    assert_eq!(booked(&case), Some(Money::parse("93.51").unwrap()));
+}
+
 /// Found by the campaign of link faults: a reconciliation met a modify on its way, which then took
 /// effect; a minute later another met the next modify on its way and took the first one's absence
 /// for proof that it had failed. It gave the larger reservation back and told the strategy so,

@@ -94,7 +94,7 @@ fn a_broken_farm_stops_the_lines_and_data_lost_closes_them() {
     assert_eq!(bench.listen(client), []);
     bench.command(&Command::Notice { code: 2104 });
     bench.pass(60_000);
-    assert!(bench.listen(client).len() > 10);
+    assert!(!bench.listen(client).is_empty());
     bench.command(&Command::Notice { code: 10197 });
     assert_eq!(words(&bench.listen(client)), ["9 error 10197"]);
     bench.command(&Command::Notice { code: 1101 });
