@@ -212,11 +212,13 @@ fn report(campaign: &Campaign, outcome: &Outcome, days: u64) -> String {
         report.wall_s
     ));
     line(format!(
-        "{} faults struck, {} of them ended a connection, a role or the node; {} lives, {} restarts",
+        "{} faults struck, {} of them ended a connection, a role or the node; {} lives, \
+         {} restarts",
         seen.total, seen.breaks, report.lives, report.restarts
     ));
     line(format!(
-        "{} orders, {} modifies and {} cancels were received, {} fills; an order worked at {} of {} looks",
+        "{} orders, {} modifies and {} cancels were received, {} fills; an order \
+         worked at {} of {} looks",
         seen.placed,
         seen.modified,
         seen.canceled,

@@ -5,6 +5,8 @@
 //! ports as any broker's; a report that nobody hears is lost, as on a real connection. Not here:
 //! matching, fees, expiry (exchange); who drives it through time (its host).
 
+// tidy-ok: lines: the venue and its two ports share one lock and its private state
+
 pub mod faults;
 #[cfg(test)]
 mod tests;

@@ -125,7 +125,7 @@ pub enum LinkFault {
         /// How long.
         lasting: Duration,
     },
-    /// At the next connection the next order number is lower than it was (a gateway that was reset).
+    /// At the next connection the next order number is lower than it was: the gateway was reset.
     RollBack {
         /// By how much.
         numbers: i64,

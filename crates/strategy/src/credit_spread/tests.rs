@@ -174,14 +174,15 @@ fn an_uneven_position_that_can_not_be_closed_asks_for_no_wake_in_the_past() {
     let catalog = index();
     let mut desk = holding(&catalog, |own| own.uneven_grace_seconds = 5);
     desk.positions.remove(&ConId(2092));
+    let began = desk.now.market;
     desk.tell(StrategyEvent::PositionsChanged(desk.positions.clone()));
+    let grace = std::time::Duration::from_secs(5);
+    assert_eq!(desk.strategy.next_wake(), Some(began.plus(grace)));
     let unquoted = |seconds| {
         let mut market = view(&catalog, 100.0, at(seconds));
         spoil(&mut market, 2096);
         market
     };
-    assert!(desk.show(10, &unquoted(10)).is_empty());
-    assert_eq!(desk.strategy.next_wake(), Some(at(15).market), "the end of the grace");
     assert!(desk.show(16, &unquoted(16)).is_empty(), "it can't be closed");
     assert_eq!(desk.strategy.next_wake(), None);
     let closed = only(desk.show(17, &view(&catalog, 100.0, at(17))));
