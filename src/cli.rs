@@ -85,6 +85,11 @@ pub enum Command {
     Halt(HaltArgs),
     /// Release a halt
     Resume(ResumeArgs),
+    /// Cancel this installation's working orders at the broker, without the node
+    ///
+    /// For when the node is gone: needs neither its journal nor its snapshots. Exit code 70 if an
+    /// own order still works. A node that runs is halted instead (`halt`), which cancels as well.
+    Panic(PanicArgs),
     /// Inject faults into the running node (paper trading only)
     #[command(subcommand)]
     Chaos(ChaosCommand),
@@ -159,6 +164,9 @@ pub struct RunArgs {
     /// Which file of config/environment/ applies on top of main.yaml
     #[arg(long, value_enum, default_value = "dev")]
     pub environment: Environment,
+    /// Yes, real money: the last four characters of the account of environment live
+    #[arg(long, value_name = "LAST4")]
+    pub live: Option<String>,
     /// The state folder.
     #[command(flatten)]
     pub state: StateArgs,
@@ -298,6 +306,26 @@ pub struct HaltArgs {
     /// The node.
     #[command(flatten)]
     pub client: ClientArgs,
+}
+
+/// Flags of `panic`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct PanicArgs {
+    /// Which file of config/environment/ applies on top of main.yaml
+    #[arg(long, value_enum, default_value = "dev")]
+    pub environment: Environment,
+    /// The folder with main.yaml, environment/ and strategies/
+    #[arg(long, value_name = "DIR", default_value = "config")]
+    pub config: PathBuf,
+    /// The state folder.
+    #[command(flatten)]
+    pub state: StateArgs,
+    /// Where the broker listens [default: as configured, or the gateway of the state folder]
+    #[arg(long, value_name = "ADDR")]
+    pub address: Option<SocketAddr>,
+    /// Orders of every installation of OptionsIB on the account
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// Flags of `resume`.

@@ -188,11 +188,6 @@ impl Configuration {
             reason: error.to_string(),
         })?;
         read.insert("fees".to_owned(), fees_text);
-        if source.environment == Environment::Live {
-            return Err(ConfigurationError::LiveNotBuilt {
-                file: layers.environment_file().into(),
-            });
-        }
         let fingerprint = layers.fingerprint(&read);
         Ok(settings.into_configuration(source.environment, tomes, (fees, fees_path), fingerprint))
     }

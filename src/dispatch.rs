@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::gateway;
 use crate::halting::{self, Way};
 use crate::option_tables;
+use crate::panic_cancel;
 use crate::replay;
 use crate::run;
 use crate::state_audit;
@@ -94,6 +95,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
                 }
             })
         }
+        Command::Panic(args) => panic_cancel::panic(args, output),
         Command::Resume(args) => {
             if !args.yes {
                 return Err(Failure::usage("resume needs --yes")

@@ -16,6 +16,7 @@ pub mod failure;
 pub mod gateway;
 pub mod halting;
 pub mod option_tables;
+pub mod panic_cancel;
 pub mod replay;
 pub mod run;
 pub mod state_audit;

@@ -16,10 +16,10 @@ mod state;
 mod venue;
 mod wiring;
 
-use crate::cli::{Output, RunArgs};
+use crate::cli::{Environment, Output, RunArgs};
 use crate::configuration::{Configuration, Source};
 use crate::control::ControlPlane;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::telemetry;
 use crate::terminal::StatusLine;
 use abort_at::AbortAt;
@@ -72,6 +72,7 @@ pub fn run(args: &RunArgs, output: Output) -> Result<(), Failure> {
         environment: args.environment,
         strategies: None,
     })?;
+    live_is_meant(args, &configuration)?;
     panic_hook::install();
     let folder = StateFolder::open(&args.state.state, &configuration)?;
     let logs = configuration.log.file.then_some(args.state.state.as_path());
@@ -83,6 +84,22 @@ pub fn run(args: &RunArgs, output: Output) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::internal("the control runtime can't be made").because(error))?;
     control.block_on(live(args, &configuration, folder, &status_line))
+}
+
+/// Real money is traded only by whoever types the account's last four characters.
+fn live_is_meant(args: &RunArgs, configuration: &Configuration) -> Result<(), Failure> {
+    let account = configuration.account.0.as_str();
+    let ending = account.get(account.len().saturating_sub(4)..).unwrap_or(account);
+    match (configuration.environment, args.live.as_deref()) {
+        (Environment::Live, Some(typed)) if typed == ending => Ok(()),
+        (Environment::Live, _) => Err(Failure::new(Exit::Configuration, "live trades real money")
+            .because("--live does not name the account of config/environment/live.yaml")
+            .next("add --live with its last four characters")),
+        (Environment::Dev | Environment::Paper, None) => Ok(()),
+        (Environment::Dev | Environment::Paper, Some(_)) => {
+            Err(Failure::usage("--live is for --environment live"))
+        }
+    }
 }
 
 async fn live(

@@ -139,13 +139,18 @@ fn a_wrong_configuration_is_exit_78_naming_file_and_key() {
 }
 
 #[test]
-fn live_is_exit_78_in_a_build_without_an_adapter() {
+fn live_is_exit_78_unless_the_accounts_last_four_characters_are_typed() {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR"));
     let state = tempfile::tempdir().unwrap();
     let state = state.path().join("state").display().to_string();
-    let output = optionsib(&["run", "--environment", "live", "--state", &state], shipped);
-    assert_eq!(output.status.code(), Some(78));
-    assert!(err(&output).contains("Interactive Brokers"), "{}", err(&output));
+    for typed in [&[][..], &["--live", "0002"], &["--live", "U0000001"]] {
+        let asked = [&["run", "--environment", "live", "--state", &state][..], typed].concat();
+        let output = optionsib(&asked, shipped);
+        assert_eq!(output.status.code(), Some(78));
+        assert!(err(&output).contains("real money"), "{}", err(&output));
+    }
+    let output = optionsib(&["run", "--live", "0001", "--state", &state], shipped);
+    assert_eq!(output.status.code(), Some(2), "{}", err(&output));
     assert!(!Path::new(&state).exists());
 }
 

@@ -39,16 +39,17 @@ const POINTS: [&str; 10] = [
 /// A long campaign by hand: `OPTIONSIB_KILL_ROUNDS=200` dies ten times at each point.
 const CAMPAIGN: &str = "OPTIONSIB_KILL_ROUNDS";
 const TIMES_IN_CAMPAIGN: u32 = 10;
-const ROUNDS: usize = if QUICK { 8 } else { 50 };
-const TIMES_EACH: u32 = if QUICK { 1 } else { 3 };
+const ROUNDS: usize = if QUICK { 8 } else { 40 };
+const TIMES_EACH: u32 = if QUICK { 1 } else { 2 };
 /// A point that isn't reached in this time is given up and tried again later.
 const POINT_PATIENCE: Duration = Duration::from_secs(40);
 
 /// So long a kill waits for an order that works.
 const ORDER_PATIENCE: Duration = Duration::from_secs(5);
 
-/// A difference from the venue may last so long: what a report takes on a loaded machine.
-const AGREEMENT: Duration = Duration::from_secs(20);
+/// A difference from the venue may last so long: what was sent without an answer is given up after
+/// two complete rounds ten seconds apart, and a round that a trade disturbs is asked again.
+const AGREEMENT: Duration = Duration::from_secs(60);
 
 /// A client outside the node: what it was told, it may rely on.
 struct Outside {

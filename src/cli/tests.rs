@@ -25,6 +25,7 @@ fn each_command_line_means_what_the_manual_says() {
     let run = |speed, seed, api: Option<&str>| {
         Command::Run(RunArgs {
             environment: Environment::Dev,
+            live: None,
             state: state(DEFAULT_STATE),
             api: api.map(|api| api.parse().unwrap()),
             speed,

@@ -29,11 +29,6 @@ impl Layers {
         Ok(Self { main_file, environment_file, environment, merged })
     }
 
-    /// The environment's file.
-    pub(super) fn environment_file(&self) -> &Path {
-        &self.environment_file
-    }
-
     /// Reads the merged whole into strict types.
     pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T, ConfigurationError> {
         serde_path_to_error::deserialize(self.merged.clone()).map_err(|error| {

@@ -45,16 +45,6 @@ pub enum ConfigurationError {
     /// A tome is wrong; it names its file and field.
     #[error(transparent)]
     Tome(TomeError),
-    /// Real money, and nothing to trade it with.
-    #[error(
-        "{}: environment: this build has no adapter to Interactive Brokers, it can't trade a live \
-         account",
-        file.display()
-    )]
-    LiveNotBuilt {
-        /// The environment's file.
-        file: PathBuf,
-    },
 }
 
 impl From<ConfigurationError> for Failure {
@@ -63,7 +53,6 @@ impl From<ConfigurationError> for Failure {
             ConfigurationError::Unreadable { .. } => {
                 "run from the folder that has config/, or name it with --config"
             }
-            ConfigurationError::LiveNotBuilt { .. } => "use --environment dev or paper",
             ConfigurationError::Syntax { .. }
             | ConfigurationError::Key { .. }
             | ConfigurationError::Fees { .. }

@@ -149,6 +149,10 @@ impl Settings {
                 return Err(layers.wrong(key, reason));
             }
         }
+        if asked == Environment::Live && settings.broker.kind != BrokerKind::Ib {
+            let reason = "real money is traded at ib, write ib".to_owned();
+            return Err(layers.wrong("broker.kind", reason));
+        }
         if settings.broker.order_client_id == settings.broker.data_client_id {
             let reason = "it is broker.order_client_id too, two clients need two".to_owned();
             return Err(layers.wrong("broker.data_client_id", reason));

@@ -68,10 +68,13 @@ fn the_shipped_dev_and_paper_configurations_are_valid() {
 }
 
 #[test]
-fn live_is_refused_by_name_in_a_build_without_the_adapter() {
-    let error = load(Path::new(SHIPPED), Environment::Live).unwrap_err();
-    assert!(matches!(error, ConfigurationError::LiveNotBuilt { .. }), "{error}");
-    names(&Failure::from(error).to_string(), &["live.yaml", "Interactive Brokers", "dev or paper"]);
+fn live_trades_real_accounts_at_ib_only() {
+    let live = load(Path::new(SHIPPED), Environment::Live).unwrap();
+    assert_eq!((live.broker.kind, live.faults_max), (BrokerKind::Ib, None));
+    let folder = copy();
+    replace(&folder, "environment/live.yaml", "kind: ib", "kind: simulated");
+    let error = load(folder.path(), Environment::Live).unwrap_err();
+    names(&Failure::from(error).to_string(), &["live.yaml: broker.kind", "write ib"]);
 }
 
 #[test]

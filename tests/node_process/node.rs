@@ -148,7 +148,7 @@ impl Installation {
             Some(&"audit") => {
                 command.arg(&self.state);
             }
-            Some(&"journal") => {
+            Some(&"journal" | &"panic") => {
                 command.arg("--state").arg(&self.state);
             }
             _ => {
