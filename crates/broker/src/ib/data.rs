@@ -171,6 +171,15 @@ fn dividends_of(words: &str, today: Date) -> DividendSchedule {
     DividendSchedule::new(schedule)
 }
 
+impl DataPort for IbDataPort {
+    fn subscribe(&mut self, name: &str, con_ids: &[ConId], sink: Arc<dyn DataSink>) {
+        let (name, con_ids) = (name.to_owned(), con_ids.to_vec());
+        if self.commands.try_send(Command::Subscribe { name, con_ids, sink }).is_err() {
+            tracing::warn!("the data connection's queue is full: a subscription was lost");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,15 +194,6 @@ mod tests {
         assert_eq!(year.collect::<Vec<_>>().len(), 4);
         for wrong in ["", "1,2,3", "0,2,20261119,0.5", "0,2,20261127,0", "0,NaN,20261127,x"] {
             assert_eq!(dividends_of(wrong, today), DividendSchedule::default(), "{wrong}");
-        }
-    }
-}
-
-impl DataPort for IbDataPort {
-    fn subscribe(&mut self, name: &str, con_ids: &[ConId], sink: Arc<dyn DataSink>) {
-        let (name, con_ids) = (name.to_owned(), con_ids.to_vec());
-        if self.commands.try_send(Command::Subscribe { name, con_ids, sink }).is_err() {
-            tracing::warn!("the data connection's queue is full: a subscription was lost");
         }
     }
 }

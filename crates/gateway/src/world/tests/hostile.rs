@@ -92,9 +92,10 @@ enum Act {
 fn act() -> impl Strategy<Value = Act> {
     let bytes = prop::collection::vec(any::<u8>(), 0..200);
     prop_oneof![
-        8 => (1_i32..110, prop::collection::vec(field(), 0..60)).prop_map(|(id, f)| Act::Text(id, f)),
+        8 => (1_i32..110, prop::collection::vec(field(), 0..60))
+            .prop_map(|(id, fields)| Act::Text(id, fields)),
         8 => (1_i32..110, prop::collection::vec(protobuf_field(), 0..14))
-            .prop_map(|(id, f)| Act::Protobuf(id, f)),
+            .prop_map(|(id, fields)| Act::Protobuf(id, fields)),
         1 => bytes.clone().prop_map(Act::Frame),
         1 => bytes.prop_map(Act::Bytes),
         1 => any::<u32>().prop_map(Act::Length),
@@ -166,7 +167,8 @@ proptest! {
             // The host no longer reads from what was closed.
             if bench.closed.contains(&connection) {
                 bench.on(&Input::Closed(connection));
-                hostile[usize::from(!is_text)] = begin(&mut bench, is_text, if is_text { 1 } else { 2 });
+                let client = if is_text { 1 } else { 2 };
+                hostile[usize::from(!is_text)] = begin(&mut bench, is_text, client);
             }
             for session in bench.world.sessions.values() {
                 prop_assert!(session.reader.waiting() <= wire::LONGEST_FRAME + 4);
@@ -179,7 +181,8 @@ proptest! {
         bench.world.take_changes();
         bench.listen(honest);
         bench.send(honest, &Request::CurrentTime(Empty {}));
-        prop_assert!(bench.listen(honest).iter().any(|one| matches!(one, Response::CurrentTime(_))));
+        let heard = bench.listen(honest);
+        prop_assert!(heard.iter().any(|one| matches!(one, Response::CurrentTime(_))));
     }
 }
 
