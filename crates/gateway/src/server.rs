@@ -28,6 +28,12 @@ const CHUNK_BYTES: usize = 16 * 1024;
 /// Inputs worked off before the books are written and the answers sent.
 const BATCH: usize = 64;
 const LONGEST_COMMAND: u64 = 64 * 1024;
+/// Connections at most; IB's own gateway serves 32 clients.
+const CONNECTIONS_MAX: usize = 64;
+/// A system without a free socket is asked again after this.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+/// What was queued for a client that was dropped may take so long to leave.
+const LAST_FRAMES: Duration = Duration::from_secs(2);
 /// A quiet market is saved this often.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
 /// A market that runs fast is looked at this often, and told as one change: IB sends an option's
@@ -106,6 +112,22 @@ enum Event {
 struct Peer {
     frames: mpsc::Sender<Vec<u8>>,
     reader: JoinHandle<()>,
+    writer: JoinHandle<()>,
+}
+
+impl Peer {
+    /// The writer sends what is queued and closes the socket, for which it has a moment; the reader
+    /// stops at once.
+    fn end(self) {
+        let Self { frames, reader, mut writer } = self;
+        reader.abort();
+        drop(frames);
+        tokio::spawn(async move {
+            if tokio::time::timeout(LAST_FRAMES, &mut writer).await.is_err() {
+                writer.abort();
+            }
+        });
+    }
 }
 
 struct Server {
@@ -147,8 +169,14 @@ pub async fn serve(host: Host, stop: impl Future<Output = ()>) -> Result<(), Ser
                 }
             }
             accepted = server.host.listener.accept() => {
-                let (stream, _) = accepted.map_err(ServerError::Listener)?;
-                server.connect(stream);
+                match accepted {
+                    Ok((stream, _)) => server.connect(stream),
+                    Err(error) if is_passing(&error) => {
+                        tracing::warn!(%error, "a connection can't be taken now");
+                        tokio::time::sleep(ACCEPT_AGAIN).await;
+                    }
+                    Err(error) => return Err(ServerError::Listener(error)),
+                }
             }
             accepted = accept(server.host.control.as_ref()) => {
                 if let Ok(stream) = accepted {
@@ -163,6 +191,18 @@ pub async fn serve(host: Host, stop: impl Future<Output = ()>) -> Result<(), Ser
         peer.reader.abort();
     }
     server.save()
+}
+
+/// Errors of one connection, or of a system that has no socket left at this moment.
+fn is_passing(error: &io::Error) -> bool {
+    // EMFILE and ENFILE of Linux; the standard library has no kinds for them.
+    matches!(error.raw_os_error(), Some(23 | 24))
+        || matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::Interrupted
+        )
 }
 
 async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
@@ -183,6 +223,10 @@ impl Server {
     }
 
     fn connect(&mut self, stream: TcpStream) {
+        if self.peers.len() >= CONNECTIONS_MAX {
+            tracing::warn!("a connection is refused: {CONNECTIONS_MAX} are open");
+            return;
+        }
         let connection = self.next_connection;
         self.next_connection += 1;
         if let Err(error) = stream.set_nodelay(true) {
@@ -191,8 +235,8 @@ impl Server {
         let (read, write) = stream.into_split();
         let (frames, queue) = mpsc::channel(QUEUE_FRAMES);
         let reader = tokio::spawn(read_from(connection, read, self.events.clone()));
-        tokio::spawn(write_to(write, queue));
-        self.peers.insert(connection, Peer { frames, reader });
+        let writer = tokio::spawn(write_to(write, queue));
+        self.peers.insert(connection, Peer { frames, reader, writer });
         self.work(&Input::Connected(connection));
     }
 
@@ -200,7 +244,7 @@ impl Server {
         match event {
             Event::Bytes(connection, bytes) => self.work(&Input::Bytes(connection, &bytes)),
             Event::Closed(connection) => {
-                self.peers.remove(&connection);
+                self.drop_peer(connection);
                 self.work(&Input::Closed(connection));
             }
             Event::Command(command, reply) => {
@@ -278,10 +322,9 @@ impl Server {
         }
     }
 
-    /// The writer sends what is queued and closes the socket; the reader stops at once.
     fn drop_peer(&mut self, connection: Connection) {
         if let Some(peer) = self.peers.remove(&connection) {
-            peer.reader.abort();
+            peer.end();
         }
     }
 }

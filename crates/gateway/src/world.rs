@@ -31,7 +31,7 @@ use market::instrument::ConId;
 use market::money::Money;
 use market::time::{Now, ProcessTime, Timestamp};
 use orders::Averages;
-use session::{SUBSCRIPTIONS_MAX, Session};
+use session::{START_WITHIN, SUBSCRIPTIONS_MAX, Session};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A connection, numbered by the host.
@@ -149,7 +149,7 @@ impl World {
         self.advance(now);
         match input {
             Input::Connected(connection) => {
-                self.sessions.insert(*connection, Session::default());
+                self.sessions.insert(*connection, Session::opened(now.process));
             }
             Input::Bytes(connection, bytes) => self.on_bytes(*connection, bytes, now),
             Input::Closed(connection) => {
@@ -161,6 +161,7 @@ impl World {
             }
             Input::Time => {}
         }
+        self.close_silent(now);
         self.hear_exchange(now);
         self.tell_profit(now);
         self.release_held(now);
@@ -207,10 +208,9 @@ impl World {
     pub fn next_process(&self) -> Option<ProcessTime> {
         let profit = self.sessions.values().any(|session| !session.profits.is_empty());
         let profit = profit.then_some(self.next_profit);
-        match (self.faults.next_release(), profit) {
-            (Some(release), Some(profit)) => Some(release.min(profit)),
-            (release, profit) => release.or(profit),
-        }
+        let silent = self.sessions.values().filter(|session| session.client.is_none());
+        let silent = silent.map(|session| session.opened + START_WITHIN).min();
+        [self.faults.next_release(), profit, silent].into_iter().flatten().min()
     }
 
     /// The changes of the books since the last call.
@@ -322,7 +322,12 @@ impl World {
             match one {
                 Incoming::Opened(version) => self.open(connection, version, now),
                 Incoming::Request(request) => self.receive(connection, request, now),
-                Incoming::Unreadable(error) => self.unreadable(connection, &error, now),
+                // At its pace too: each is answered, and a line in the log.
+                Incoming::Unreadable(error) => {
+                    if self.within_pace(connection, now) {
+                        self.unreadable(connection, &error, now);
+                    }
+                }
             }
         }
         if let Err(error) = result {

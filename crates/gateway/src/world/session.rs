@@ -16,6 +16,8 @@ use std::time::Duration;
 const STRIKES_MAX: u32 = 50;
 /// Subscriptions of one client, lines of market data aside: beyond any honest use it is closed.
 pub(super) const SUBSCRIPTIONS_MAX: usize = 1_000;
+/// A connection that has not started the API by then is closed.
+pub(super) const START_WITHIN: Duration = Duration::from_secs(15);
 const FARMS_OK: [(i32, &str); 3] = [
     (2104, "Market data farm connection is OK:simfarm"),
     (2106, "HMDS data farm connection is OK:simhmds"),
@@ -25,6 +27,8 @@ const FARMS_OK: [(i32, &str); 3] = [
 /// One connection.
 #[derive(Debug)]
 pub struct Session {
+    /// When its connection came.
+    pub opened: ProcessTime,
     pub reader: Reader,
     /// Set by the start.
     pub client: Option<i32>,
@@ -50,6 +54,11 @@ pub struct Session {
 }
 
 impl Session {
+    /// A connection that has just come.
+    pub(super) fn opened(opened: ProcessTime) -> Self {
+        Self { opened, ..Self::default() }
+    }
+
     /// Subscriptions that it keeps, lines of market data aside.
     pub(super) fn subscriptions(&self) -> usize {
         self.ticks.len()
@@ -65,6 +74,7 @@ impl Session {
 impl Default for Session {
     fn default() -> Self {
         Self {
+            opened: ProcessTime::ZERO,
             reader: Reader::default(),
             client: None,
             mute: false,
@@ -163,11 +173,26 @@ impl World {
         false
     }
 
+    /// Closes connections that never started the API.
+    pub(super) fn close_silent(&mut self, now: Now) {
+        let is_silent = |session: &Session| {
+            session.client.is_none() && session.opened + START_WITHIN <= now.process
+        };
+        let silent = self.sessions.iter().filter(|(_, session)| is_silent(session));
+        let silent: Vec<Connection> = silent.map(|(connection, _)| *connection).collect();
+        for connection in silent {
+            self.log(format!("connection {connection} is closed: it didn't start the API"));
+            self.close(connection);
+        }
+    }
+
     pub(super) fn unreadable(&mut self, connection: Connection, error: &MessageError, now: Now) {
         self.log(format!("connection {connection} sent what can't be served: {error}"));
         let started = self.sessions.get(&connection).is_some_and(|one| one.client.is_some());
         if started {
             self.error(connection, -1, 321, &format!("Error validating request: {error}"), now);
+        } else {
+            self.close(connection);
         }
     }
 

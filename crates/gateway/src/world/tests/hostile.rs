@@ -207,3 +207,19 @@ fn a_client_that_subscribes_without_end_is_closed() {
         assert!(number as usize <= SUBSCRIPTIONS_MAX, "it keeps {number}");
     }
 }
+
+#[test]
+fn a_connection_that_never_starts_the_api_is_closed_in_time() {
+    let mut bench = Bench::new();
+    let silent = bench.next;
+    bench.next += 1;
+    bench.on(&Input::Connected(silent));
+    bench.on(&Input::Bytes(silent, b"API\0\0\0"));
+    let honest = bench.client(9);
+    assert!(bench.world.next_process().is_some(), "the host has to wake for it");
+    bench.pass(20_000);
+    assert_eq!(bench.closed, [silent]);
+    assert_eq!(bench.world.next_process(), None);
+    bench.send(honest, &Request::CurrentTime(Empty {}));
+    assert!(!bench.listen(honest).is_empty());
+}
