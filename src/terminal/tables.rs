@@ -342,14 +342,16 @@ mod tests {
 
     #[test]
     fn the_tree_is_aligned_and_indented_and_ends_without_blanks() {
-        let rows = [
+        let mut rows = [
             row("root", None, "ready"),
             row("trade", Some("root"), "ready"),
             row("desk", Some("trade"), "backoff"),
         ];
+        rows[0].detail = "link ready".to_owned();
         let text = tree(&rows, Paint::PLAIN);
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], "ROLE      STATUS   GENERATION  RESTARTS  QUEUE  LAST REASON");
+        assert_eq!(lines[0], "ROLE      STATUS   GENERATION  RESTARTS  QUEUE  LAST REASON  DETAIL");
+        assert!(lines[1].ends_with("  link ready"), "{text}");
         assert_eq!(lines[2], "  trade   ready             1         0     12");
         assert_eq!(lines[3], "    desk  backoff           1         0     12");
     }
