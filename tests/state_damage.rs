@@ -21,6 +21,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
+use std::time::Duration;
 use store::{RealDisk, Seq, SledOptions, SledSnapshots, SnapshotStore};
 
 const FAST: [&str; 2] = ["--speed", "60"];
@@ -398,9 +399,14 @@ fn panic_cancels_what_works_with_the_journal_and_the_snapshots_gone() {
     let state = installation.state();
     let working = || venue_book::recompute(&venue_book::read(state)).working;
     // Its owner is dead and the gateway goes on: an order may fill before we look.
-    let mut before = (0..10).map(|_| {
+    let mut before = (0..20).map(|_| {
         let mut node = installation.run(&[]);
-        node.until_status("a working order", |status| status["open_orders"].as_u64() > Some(0));
+        // One that still works after a while is one that rests.
+        node.until("a resting order", |_| {
+            let first: Vec<i64> = working().into_keys().collect();
+            std::thread::sleep(Duration::from_millis(200));
+            working().keys().any(|perm_id| first.contains(perm_id)).then_some(())
+        });
         node.kill();
         working()
     });
