@@ -401,6 +401,7 @@ fn panic_cancels_what_works_with_the_journal_and_the_snapshots_gone() {
     // Its owner is dead and the gateway goes on: an order may fill before we look.
     let mut before = (0..20).map(|_| {
         let mut node = installation.run(&[]);
+        node.until_ready();
         // One that still works after a while is one that rests.
         node.until("a resting order", |_| {
             let first: Vec<i64> = working().into_keys().collect();
