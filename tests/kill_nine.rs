@@ -39,8 +39,8 @@ const POINTS: [&str; 10] = [
 /// A long campaign by hand: `OPTIONSIB_KILL_ROUNDS=200` dies ten times at each point.
 const CAMPAIGN: &str = "OPTIONSIB_KILL_ROUNDS";
 const TIMES_IN_CAMPAIGN: u32 = 10;
-const ROUNDS: usize = if QUICK { 8 } else { 40 };
-const TIMES_EACH: u32 = if QUICK { 1 } else { 2 };
+const ROUNDS: usize = if QUICK { 8 } else { 24 };
+const TIMES_EACH: u32 = 1;
 /// A point that isn't reached in this time is given up and tried again later.
 const POINT_PATIENCE: Duration = Duration::from_secs(40);
 
