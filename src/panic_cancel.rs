@@ -12,7 +12,7 @@ use crate::failure::{Exit, Failure};
 use crate::gateway::notice;
 use crate::terminal;
 use broker::ib::{Environment, Gateway, IbOrderPort, IbSettings};
-use broker::port::{BrokerEvent, OrderPort};
+use broker::port::{BrokerEvent, OrderPort, WriteError};
 use broker::wire_fence::WireFence;
 use market::time::Timestamp;
 use serde::Serialize;
@@ -33,8 +33,8 @@ const ASK_EVERY: Duration = Duration::from_millis(250);
 /// What was done.
 #[derive(Debug, Serialize)]
 struct PanicReport {
-    /// References of orders that work no more.
-    canceled: Vec<String>,
+    /// References of orders that work no more: canceled, or filled before the cancel came.
+    ended: Vec<String>,
     /// References of own orders that still work.
     remaining: Vec<String>,
     /// Working orders that are not ours.
@@ -67,8 +67,11 @@ pub fn panic(args: &PanicArgs, output: Output) -> Result<(), Failure> {
     if output.json {
         terminal::print_json(&report)?;
     } else {
-        let (done, left) = (report.canceled.len(), report.others);
-        terminal::print(&format!("{done} own orders canceled, {left} of others untouched"))?;
+        let (done, left) = (report.ended.len(), report.others);
+        terminal::print(&format!(
+            "{done} own orders work no more (look at positions: one may have filled), {left} of \
+             others untouched"
+        ))?;
     }
     if report.remaining.is_empty() {
         return Ok(());
@@ -130,16 +133,20 @@ fn cancel_all(
         })?;
         let (ours, others): (Vec<_>, Vec<_>) = open.into_iter().partition(&is_ours);
         for order in &ours {
-            port.cancel(order.order_id).map_err(|error| lost(&error.to_string()))?;
+            match port.cancel(order.order_id) {
+                // Another client id placed it: it stays among those that remain.
+                Ok(()) | Err(WriteError::Unwritable(_)) => {}
+                Err(error) => return Err(lost(&error.to_string())),
+            }
             if !asked.iter().any(|(order_id, _)| *order_id == order.order_id) {
                 asked.push((order.order_id, order.reference.clone()));
             }
         }
         if ours.is_empty() || Instant::now() >= deadline {
             let remaining: Vec<String> = ours.iter().map(|order| order.reference.clone()).collect();
-            let canceled = asked.into_iter().map(|(_, reference)| reference);
-            let canceled = canceled.filter(|reference| !remaining.contains(reference)).collect();
-            return Ok(PanicReport { canceled, remaining, others: others.len() });
+            let ended = asked.into_iter().map(|(_, reference)| reference);
+            let ended = ended.filter(|reference| !remaining.contains(reference)).collect();
+            return Ok(PanicReport { ended, remaining, others: others.len() });
         }
         std::thread::sleep(ASK_EVERY);
     }
