@@ -1,10 +1,10 @@
 //! `optionsib panic`: cancels the node's own working orders at the broker, with nothing of the node
-//! needed: no journal, no snapshot, no running process.
+//! needed but its number: no journal, no snapshot, no running process.
 //!
 //! It connects under the order client's id, asks what works, cancels what carries a reference of
-//! this installation (or of any, where the installation's number is lost or `--all` asks for it),
-//! and asks again until none is left. A node that runs holds that id: it is to be halted instead,
-//! which cancels as well. Orders of others and of the broker's screen are never touched.
+//! this installation (or of any, if `--all` asks for it), and asks again until none is left. A node
+//! that runs holds that id: it is to be halted instead, which cancels as well. Orders of others and
+//! of the broker's screen are never touched.
 
 use crate::cli::{Output, PanicArgs};
 use crate::configuration::{BrokerKind, Configuration, Source};
@@ -58,7 +58,7 @@ pub fn panic(args: &PanicArgs, output: Output) -> Result<(), Failure> {
     if args.environment == crate::cli::Environment::Live {
         settings.environment = Environment::Live;
     }
-    let install = (!args.all).then(|| install(&args.state.state)).flatten();
+    let install = if args.all { None } else { Some(install(&args.state.state)?) };
     let fence = Arc::new(WireFence::new(HaltEpoch::default(), None));
     let mut port = IbOrderPort::new(Gateway::new(settings), fence);
     let report = cancel_all(&mut port, |order| is_ours(order, install));
@@ -97,10 +97,18 @@ fn address(args: &PanicArgs, configuration: &Configuration) -> Result<String, Fa
     })
 }
 
-/// The installation's number, if its file is still there.
-fn install(state: &Path) -> Option<InstallId> {
-    let text = std::fs::read_to_string(state.join("install")).ok()?;
-    u32::from_str_radix(text.trim(), 16).ok().map(InstallId)
+/// The installation's number. Without it nobody knows which orders are this node's, and another's
+/// are not canceled by mistake.
+fn install(state: &Path) -> Result<InstallId, Failure> {
+    let file = state.join("install");
+    let text = std::fs::read_to_string(&file).map_err(|error| error.to_string());
+    let number = text
+        .and_then(|text| u32::from_str_radix(text.trim(), 16).map_err(|error| error.to_string()));
+    number.map(InstallId).map_err(|reason| {
+        Failure::usage(format!("{} does not name the installation", file.display()))
+            .because(reason)
+            .next("name its --state, or add --all for the orders of every installation")
+    })
 }
 
 fn is_ours(order: &OpenOrder, install: Option<InstallId>) -> bool {

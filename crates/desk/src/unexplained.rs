@@ -44,7 +44,6 @@ struct Ended<'a> {
     terms: &'a OptionTerms,
     /// Signed: what was held before less what is held now.
     quantity: Quantity,
-    is_over: bool,
 }
 
 impl Ended<'_> {
@@ -294,7 +293,7 @@ fn groups<'a>(books: &Break<'a>) -> Vec<Group<'a>> {
             is_over,
             ended: Vec::new(),
         });
-        group.ended.push(Ended { instrument, terms, quantity: *held - left, is_over });
+        group.ended.push(Ended { instrument, terms, quantity: *held - left });
     }
     groups.into_values().collect()
 }
@@ -313,7 +312,7 @@ fn event(
         None if amount.is_zero() => LifecycleKind::Expired { con_id, quantity },
         None => LifecycleKind::CashSettled { con_id, quantity, amount },
     };
-    let time = if ended.is_over { ended.terms.last_trade } else { books.now };
+    let time = if group.is_over { ended.terms.last_trade } else { books.now };
     // Said once: with it in the ledger the break is gone. Another break of the same contract is
     // another event, which its time tells apart.
     let id = LifecycleId(format!("inferred:{con_id}:{}", books.now.nanos()));

@@ -27,8 +27,6 @@ pub struct ContractBook(RwLock<Held>);
 #[derive(Debug, Default)]
 struct Held {
     instruments: BTreeMap<ConId, Arc<Instrument>>,
-    /// Roots whose chain was asked, and on which day.
-    asked: BTreeMap<String, Date>,
 }
 
 impl ContractBook {
@@ -46,18 +44,6 @@ impl ContractBook {
     pub fn get(&self, con_id: ConId) -> Option<Arc<Instrument>> {
         let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
         held.instruments.get(&con_id).cloned()
-    }
-
-    /// Whether the chain of `symbol` still has to be asked on `day`; it counts as asked from here.
-    #[must_use]
-    pub fn needs_chain(&self, symbol: &str, day: Date) -> bool {
-        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        held.asked.insert(symbol.to_owned(), day) != Some(day)
-    }
-
-    /// An answer did not come: the chain is to be asked again.
-    pub fn forget_chain(&self, symbol: &str) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).asked.remove(symbol);
     }
 }
 
@@ -266,16 +252,5 @@ mod tests {
             damage(&mut one);
             assert!(instrument_of(&one, &BTreeMap::new()).is_err(), "case {case}");
         }
-    }
-
-    #[test]
-    fn a_chain_is_asked_once_a_day_unless_no_answer_came() {
-        let book = ContractBook::default();
-        let day = Date::parse("20261120").unwrap();
-        assert!(book.needs_chain("SIM", day));
-        assert!(!book.needs_chain("SIM", day));
-        assert!(book.needs_chain("SIM", day.plus_days(1)));
-        book.forget_chain("SIM");
-        assert!(book.needs_chain("SIM", day.plus_days(1)));
     }
 }
