@@ -22,6 +22,8 @@ from ibapi.order import Order
 from ibapi.wrapper import EWrapper
 
 WAIT_SECONDS = 60
+# Fifty a second are answered, the next is refused (error 100), and the client doesn't pace itself.
+MESSAGES_PER_SECOND = 40
 
 
 class DecoderErrors(logging.Handler):
@@ -98,6 +100,19 @@ def recording(name):
     return method
 
 
+def pace(connection):
+    """Spaces what the client writes: a fast machine plays more than fifty requests a second."""
+    write, free_at = connection.sendMsg, time.monotonic()
+
+    def paced(message):
+        nonlocal free_at
+        time.sleep(max(0.0, free_at - time.monotonic()))
+        free_at = time.monotonic() + 1 / MESSAGES_PER_SECOND
+        return write(message)
+
+    connection.sendMsg = paced
+
+
 for callback, _ in inspect.getmembers(EWrapper, inspect.isfunction):
     if not callback.startswith("_") and not callback.endswith("ProtoBuf"):
         setattr(Recorder, callback, recording(callback))
@@ -140,6 +155,7 @@ class Scenario:
     def connect(self):
         app = self.app
         app.connect("127.0.0.1", self.port, self.client_id)
+        pace(app.conn)
         threading.Thread(target=app.run, daemon=True).start()
         self.order_id = app.wait(called("nextValidId"))[0]
         self.account = app.wait(called("managedAccounts"))[0]
