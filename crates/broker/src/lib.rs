@@ -5,6 +5,7 @@
 #[cfg(not(loom))]
 pub mod ib;
 pub mod link;
+pub mod mutation;
 pub mod port;
 pub mod simulated;
 mod sync;

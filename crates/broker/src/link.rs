@@ -4,6 +4,7 @@
 //! (what was on the wire when the last connection broke has arrived or never will) and reconciled.
 //! Reconnection backs off and never gives up; a person is asked for when the broker says so.
 
+use crate::mutation;
 use market::time::ProcessTime;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -160,6 +161,7 @@ impl BrokerLink {
             LinkInput::Connected => self.on_connected(now),
             LinkInput::Disconnected => self.on_disconnected(now),
             LinkInput::Reconciled { generation } => self.on_reconciled(generation),
+            LinkInput::BrokerLost if mutation::active("stay_ready_without_broker") => Vec::new(),
             LinkInput::BrokerLost => self.on_broker_lost(),
             LinkInput::BrokerBack => self.on_broker_back(now),
             LinkInput::HumanNeeded => {

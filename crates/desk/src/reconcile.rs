@@ -205,8 +205,7 @@ impl Reconciler {
             self.give_up(&format!("{question:?} was not answered"), now, &mut effects);
         }
         let due = self.wanted && self.next <= now
-            || self.next.since(ProcessTime::ZERO) + self.policy.interval
-                <= now.since(ProcessTime::ZERO);
+            || self.next.since(ProcessTime::ZERO) + self.interval() <= now.since(ProcessTime::ZERO);
         if self.link_up && self.asking.is_none() && due {
             self.wanted = false;
             let all = std::mem::take(&mut self.doubt) || self.all_due <= now;
@@ -324,6 +323,13 @@ impl Reconciler {
         self.finish(asked, Round::default(), false, now, effects);
     }
 
+    fn interval(&self) -> Duration {
+        match self.policy.interval {
+            _ if crate::mutation::active("ask_only_on_request") => Duration::from_secs(86_400),
+            interval => interval,
+        }
+    }
+
     /// When the reconciler wants to be woken, and why.
     #[must_use]
     pub fn next_wake(&self) -> Option<(ProcessTime, &'static str)> {
@@ -333,7 +339,7 @@ impl Reconciler {
         Some(match &self.asking {
             Some(asking) => (asking.deadline, "broker's answer"),
             None if self.wanted => (self.next, "reconciliation asked for"),
-            None => (self.next + self.policy.interval, "periodic reconciliation"),
+            None => (self.next + self.interval(), "periodic reconciliation"),
         })
     }
 }

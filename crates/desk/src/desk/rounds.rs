@@ -91,6 +91,7 @@ impl Desk {
         for open in &result.open {
             self.highest_seen_id = self.highest_seen_id.max(open.order_id.0);
             let order_id = self.state.locate(open.order_id, Some(open.perm_id), &open.reference);
+            let order_id = order_id.filter(|_| !mutation::active("disown_found_orders"));
             let Some(order_id) = order_id else {
                 external.insert(open.perm_id);
                 self.adopt(open);
