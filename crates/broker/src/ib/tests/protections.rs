@@ -42,7 +42,7 @@ const INCIDENTS: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "trade_incidents::a_combo_is_sent_once_and_its_legs_are_booked_once",
-        &[("skip_exec_dedupe", "right: (1, 2)")],
+        &[("skip_exec_dedupe", "booked once")],
     ),
     (
         "trade_incidents::a_working_order_is_managed_after_a_restart_of_node_and_gateway",

@@ -10,6 +10,7 @@ use market::instrument::{Combo, Leg, Right};
 use market::time::Date;
 use std::sync::atomic::{AtomicI32, Ordering};
 use trading::denial::DenialCode;
+use trading::lifecycle::LifecycleKind;
 use trading::report::{EndState, OpenOrder};
 
 const STOCK: Contract = Contract::Single(SIM);
@@ -218,7 +219,11 @@ fn a_combo_is_sent_once_and_its_legs_are_booked_once() {
         let journal = trade.kill();
         let lines = journal.count(|record| matches!(record, Record::ComboChecked { .. }));
         let booked = journal.count(|record| matches!(record, Record::Filled { .. }));
-        assert_eq!((lines, booked), (1, 2), "{fault}");
+        let invented = journal.count(|record| match record {
+            Record::Lifecycle { event, .. } => !matches!(event.kind, LifecycleKind::Cash { .. }),
+            _ => false,
+        });
+        assert_eq!((lines, booked, invented), (1, 2, 0), "{fault}: booked once");
     }
 }
 
