@@ -39,8 +39,8 @@ const POINTS: [&str; 10] = [
 /// A long campaign by hand: `OPTIONSIB_KILL_ROUNDS=200` dies ten times at each point.
 const CAMPAIGN: &str = "OPTIONSIB_KILL_ROUNDS";
 const TIMES_IN_CAMPAIGN: u32 = 10;
-const ROUNDS: usize = if QUICK { 8 } else { 24 };
-const TIMES_EACH: u32 = 1;
+const ROUNDS: usize = if QUICK { 8 } else { 50 };
+const TIMES_EACH: u32 = if QUICK { 1 } else { 3 };
 /// A point that isn't reached in this time is given up and tried again later.
 const POINT_PATIENCE: Duration = Duration::from_secs(40);
 
@@ -48,7 +48,7 @@ const POINT_PATIENCE: Duration = Duration::from_secs(40);
 const ORDER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A difference from the venue may last so long: what was sent without an answer is given up after
-/// two complete rounds ten seconds apart, and a round that a trade disturbs is asked again.
+/// two answered rounds ten seconds apart, and each takes longer the more the day has traded.
 const AGREEMENT: Duration = Duration::from_secs(60);
 
 /// A client outside the node: what it was told, it may rely on.
@@ -142,14 +142,15 @@ impl Dice {
 }
 
 /// Points and random moments by turns: nothing dies early in a round that ends at a moment, so the
-/// restart after each point is compared.
+/// restart before it is compared in full.
 fn plan() -> Vec<End> {
     let points = (0..times_each()).flat_map(|_| POINTS).map(End::Point);
     let mut plan = Vec::new();
     for (number, point) in points.enumerate() {
         plan.push(point);
-        if !QUICK {
-            plan.push(End::Moment { halted: number % 5 == 4 });
+        // Two of three: fifty rounds in all.
+        if !QUICK && number % 3 != 2 {
+            plan.push(End::Moment { halted: number % 5 == 3 });
         }
     }
     let rounds = campaign().unwrap_or(ROUNDS);

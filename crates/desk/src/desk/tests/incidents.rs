@@ -5,6 +5,7 @@ use super::world::*;
 use crate::desk::{Desk, DeskAnswer, DeskEvent, Effect, IntentOutcome, RefusedSend};
 use crate::fold::{Books, hash_of};
 use crate::order_state::OrderState;
+use crate::reconcile::{Agreement, RoundResult};
 use crate::record::{Latch, Record};
 use crate::state::State;
 use market::instrument::Contract;
@@ -80,7 +81,7 @@ impl Case {
         self.on(DeskEvent::Report(Box::new(report)))
     }
 
-    fn reconcile(&mut self, change: impl Fn(&mut crate::reconcile::RoundResult)) -> Vec<Effect> {
+    fn reconcile(&mut self, change: impl Fn(&mut RoundResult)) -> Vec<Effect> {
         let mut result = nothing_found(at(self.seconds), self.desk.link_generation);
         change(&mut result);
         self.on(DeskEvent::Reconciled(Box::new(result)))
@@ -473,6 +474,52 @@ fn an_order_with_a_modify_in_flight_is_not_filled_by_its_old_quantity() {
     assert_eq!((case.state(), case.reserved()), (OrderState::PartlyFilled, 2));
     case.report(Report::ModifyRejected { order_id: OrderId(1), code: 104 });
     assert_eq!((case.state(), case.reserved()), (OrderState::Filled, 0));
+}
+
+/// On a busy account, reports came between any two rounds of a reconciliation: an order that had
+/// been recorded and never sent stayed Unknown, and its contract closed, for as long as trade went on.
+#[test]
+fn an_unknown_order_is_resolved_while_others_keep_trading() {
+    let stirred = |result: &mut RoundResult| result.agreement = Agreement::Stirred;
+    let mut case = Case::ready();
+    case.intend(1, 3, "100.00");
+    case.desk = desk(case.desk.state().clone(), 2);
+    case.on(DeskEvent::Restarted);
+    case.on(link(1));
+    case.reconcile(stirred);
+    case.seconds += 10;
+    case.reconcile(stirred);
+    assert_eq!(case.state(), OrderState::Unknown, "nothing counts before the link is reconciled");
+    case.reconcile(|_| {});
+    case.seconds += 9;
+    case.reconcile(stirred);
+    assert_eq!((case.state(), case.reserved()), (OrderState::Unknown, 3), "too early");
+    case.seconds += 1;
+    case.reconcile(|result| result.agreement = Agreement::Unanswered);
+    assert_eq!(case.state(), OrderState::Unknown, "an answer is missing");
+    case.reconcile(stirred);
+    assert_eq!((case.state(), case.reserved()), (OrderState::Abandoned, 0));
+}
+
+/// The lists of a stirred reconciliation are older than the reports that came after them.
+#[test]
+fn a_stirred_reconciliation_says_nothing_of_orders_that_are_not_in_doubt() {
+    let stirred = |result: &mut RoundResult| {
+        result.agreement = Agreement::Stirred;
+        result.positions = vec![(ONE, Quantity(7))];
+    };
+    let mut case = Case::working();
+    case.reconcile(stirred);
+    case.seconds += 10;
+    case.reconcile(stirred);
+    assert_eq!((case.state(), case.reserved()), (OrderState::Working, 3));
+    case.report(ended(EndState::Canceled));
+    let effects = case.reconcile(|result| {
+        stirred(result);
+        result.open = vec![open(71, 3, "100.00")];
+    });
+    assert_eq!(case.state(), OrderState::Canceled, "{effects:?}");
+    assert!(case.desk.state().restricted.is_empty(), "its positions are no proof either");
 }
 
 /// The journal's role was killed while the session wrote. The session outlived its desk by a moment
