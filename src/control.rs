@@ -168,6 +168,9 @@ pub struct ReconciliationView {
     pub rounds: u32,
     /// Every question was answered, twice the same, with nothing happening between.
     pub complete: bool,
+    /// Every question was answered, while reports kept coming: orders in doubt were judged by it,
+    /// positions and cash were not.
+    pub stirred: bool,
     /// The broker's positions.
     pub positions: Vec<BrokerPosition>,
     /// The broker's cash per currency.

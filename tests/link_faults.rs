@@ -64,10 +64,9 @@ enum Fault {
     LowerIds,
     GatewayStopped,
     GatewayKilled,
-    SessionKilled,
 }
 
-const ALL: [Fault; 16] = [
+const ALL: [Fault; 15] = [
     Fault::Closed,
     Fault::HalfOpen,
     Fault::Lossy,
@@ -83,7 +82,6 @@ const ALL: [Fault; 16] = [
     Fault::LowerIds,
     Fault::GatewayStopped,
     Fault::GatewayKilled,
-    Fault::SessionKilled,
 ];
 
 /// What the broker tells about orders.
@@ -154,7 +152,7 @@ fn pause(milliseconds: u64) {
     std::thread::sleep(Duration::from_millis(milliseconds));
 }
 
-fn strike(fault: Fault, dice: &mut Dice, gateway: &Gateway<'_>, node: &Node) {
+fn strike(fault: Fault, dice: &mut Dice, gateway: &Gateway<'_>) {
     let count = 1 + dice.roll(4);
     match fault {
         Fault::Closed => {
@@ -197,11 +195,6 @@ fn strike(fault: Fault, dice: &mut Dice, gateway: &Gateway<'_>, node: &Node) {
         }
         Fault::GatewayStopped => gateway.0.stop_gateway(),
         Fault::GatewayKilled => gateway.kill(),
-        Fault::SessionKilled => {
-            let role = json!({"role": dice.one_of(&["session", "desk", "reconciler"])});
-            // It may be down at this moment.
-            let _ = node.client().post("/chaos/kill", &role);
-        }
     }
 }
 
@@ -222,7 +215,7 @@ fn no_fault_of_the_link_loses_a_fill_or_doubles_an_order() {
         for fault in hand {
             let status = until_orders_work(&node);
             with_orders += u32::from(status["open_orders"].as_u64() > Some(0));
-            strike(*fault, &mut dice, &gateway, &node);
+            strike(*fault, &mut dice, &gateway);
             *struck.entry(*fault).or_default() += 1;
             pause(dice.roll(1_000));
             let link = node.client().get("/status").expect("a status")["broker_link"].clone();

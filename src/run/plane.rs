@@ -447,6 +447,7 @@ fn reconciliation_view(catalog: &Catalog, last: &LastReconciliation) -> Reconcil
         link_generation: report.link_generation,
         rounds: report.rounds,
         complete: report.complete,
+        stirred: report.stirred,
         positions: report.positions.iter().map(position).collect(),
         cash: cash.collect(),
         open_orders: report.open_orders.iter().map(order).collect(),

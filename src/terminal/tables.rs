@@ -99,6 +99,7 @@ pub fn reconciliation(found: &ReconciliationView, paint: Paint) -> String {
     let outcome = match (found.complete, found.unresolved.is_empty()) {
         (true, true) => paint.word("yes", "in agreement"),
         (true, false) => paint.word("no", "differences without a reason"),
+        (false, _) if found.stirred => paint.word("no", "reports kept coming"),
         (false, _) => paint.word("no", "incomplete"),
     };
     let mut facts = vec![

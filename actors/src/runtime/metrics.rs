@@ -106,9 +106,9 @@ table! {
     HALTS, "optionsib_halts_total", COUNTER, Count, [],
         "halts tripped, by whomever";
     RECONCILIATIONS, "optionsib_reconciliations_total", COUNTER, Count, ["outcome"],
-        "reconciliations ended: balanced, unresolved or incomplete";
+        "reconciliations ended: balanced, unresolved, stirred or incomplete";
     BREAKS, "optionsib_breaks", GAUGE, Count, [],
-        "differences with the broker that no event explains, in the last reconciliation";
+        "differences with the broker that no event explains, in the last complete reconciliation";
     VIOLATIONS, "optionsib_violations_total", COUNTER, Count, ["invariant"],
         "promises found broken by the auditor";
     CHECKS, "optionsib_checks_total", COUNTER, Count, ["invariant"],

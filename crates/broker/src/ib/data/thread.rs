@@ -296,7 +296,7 @@ impl Lines<'_> {
                     lost.store(true, Ordering::Release);
                 }
                 hearer.sink.confirmed(hearer.line, DataType::Frozen);
-                tracing::info!("the line of {con_id} has ended: {ended}");
+                tracing::debug!("the line of {con_id} has ended: {ended}");
             });
             self.tasks.insert(con_id, task);
         }
