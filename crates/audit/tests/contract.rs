@@ -245,7 +245,7 @@ fn the_other_records_arrive_under_their_names() {
     assert_eq!(read_report.positions, [(ConId(4), -6)]);
     assert_eq!(read_report.cash, [(Currency::USD, 7)]);
     assert_eq!(read_report.open_orders, [("oib".to_owned(), 70)]);
-    assert!(read_report.complete && read_report.link_generation == 2);
+    assert_eq!(read_report.link_generation, 2);
     let latch = Latch::Breaker { name: "loss".to_owned(), scope: "account".to_owned() };
     let halt_epoch = HaltEpoch(4);
     let records = [
