@@ -303,6 +303,16 @@ fn played(input: LinkInput, own: bool, link: &BrokerLink) -> LinkInput {
     }
 }
 
+/// How the broker of the property about attempts plays.
+#[derive(Clone, Copy, Debug)]
+enum Play {
+    AnyHow,
+    /// Ready for as long as the waits need to begin anew, after a few refusals.
+    JustLongEnough,
+    /// Ready for a moment, again and again.
+    Flapping,
+}
+
 proptest! {
     #[test]
     fn nothing_but_a_reconciliation_of_this_generation_leads_to_ready(
@@ -365,7 +375,7 @@ proptest! {
             1..900,
         ),
         failures_between in 0_usize..8,
-        clever in any::<bool>(),
+        play in prop_oneof![Just(Play::AnyHow), Just(Play::JustLongEnough), Just(Play::Flapping)],
     ) {
         let mut link = link(schedule);
         let mut attempts: Vec<u64> = Vec::new();
@@ -380,10 +390,12 @@ proptest! {
                 let _ = link.on(LinkInput::Wake, at(now_ms));
             }
             attempts.push(now_ms);
-            let (fate, stays) = match clever {
-                true if number % (failures_between + 1) == failures_between => (5, 30_000),
-                true => (0, 0),
-                false => (fate, stays),
+            let last = number % (failures_between + 1) == failures_between;
+            let (fate, stays) = match play {
+                Play::JustLongEnough if last => (5, 30_000),
+                Play::JustLongEnough => (0, 0),
+                Play::Flapping => (5, stays % 1_000),
+                Play::AnyHow => (fate, stays),
             };
             let connects = fate > 0;
             if connects {
