@@ -12,6 +12,7 @@ mod settings;
 pub use problem::ConfigurationError;
 
 use crate::cli::Environment;
+use broker::downtime::DowntimeSchedule;
 use broker::link::LinkTiming;
 use exchange::fees::FeeSchedule;
 use layers::Layers;
@@ -137,6 +138,8 @@ pub struct Configuration {
     pub venue: VenueSettings,
     /// The broker link.
     pub link: LinkTiming,
+    /// When the broker is expected to be away.
+    pub downtime: DowntimeSchedule,
     /// The journal.
     pub journal: JournalSettings,
     /// Snapshots.
@@ -188,8 +191,10 @@ impl Configuration {
             reason: error.to_string(),
         })?;
         read.insert("fees".to_owned(), fees_text);
-        let fingerprint = layers.fingerprint(&read);
-        Ok(settings.into_configuration(source.environment, tomes, (fees, fees_path), fingerprint))
+        let downtime = DowntimeSchedule::new(&settings.downtime)
+            .map_err(|error| layers.wrong(&format!("downtime.{}", error.key), error.reason))?;
+        let (fees, fingerprint) = ((fees, fees_path), layers.fingerprint(&read));
+        Ok(settings.into_configuration(source.environment, tomes, fees, downtime, fingerprint))
     }
 
     /// The tome of a strategy.

@@ -5,6 +5,7 @@ use super::{BrokerKind, BrokerSettings, Configuration, ConfigurationError, Journ
 use super::{LogSettings, MarketSettings};
 use super::{SCHEMA_VERSION, SnapshotSettings, VenueSettings, WatchdogSettings};
 use crate::cli::Environment;
+use broker::downtime::{DowntimeSchedule, DowntimeSettings};
 use broker::link::LinkTiming;
 use exchange::fees::FeeSchedule;
 use market::money::{Currency, Money};
@@ -31,6 +32,7 @@ pub(super) struct Settings {
     market: Market,
     pub(super) venue: Venue,
     link: LinkTiming,
+    pub(super) downtime: DowntimeSettings,
     journal: Journal,
     snapshots: Snapshots,
     limits: Limits,
@@ -217,6 +219,9 @@ impl Settings {
             ("link.connect_timeout_ms", ms(link.connect_timeout_ms), 100.0, 120_000.0),
             ("link.backoff_min_ms", ms(link.backoff_min_ms), 1.0, 600_000.0),
             ("link.backoff_max_ms", ms(link.backoff_max_ms), 1.0, 600_000.0),
+            ("link.unready_limit_ms", ms(link.unready_limit_ms), 1_000.0, 3_600_000.0),
+            ("link.human_after_ms", ms(link.human_after_ms), 1_000.0, 3_600_000.0),
+            ("link.probe_ms", ms(link.probe_ms), 1_000.0, 3_600_000.0),
             ("journal.segment_mib", ms(journal.segment_mib), 1.0, 1_024.0),
             (
                 "journal.not_durable_records_max",
@@ -260,6 +265,7 @@ impl Settings {
         environment: Environment,
         tomes: Vec<Tome>,
         (fees, fees_file): (FeeSchedule, PathBuf),
+        downtime: DowntimeSchedule,
         fingerprint: String,
     ) -> Configuration {
         let ms = Duration::from_millis;
@@ -288,6 +294,7 @@ impl Settings {
                 fees_file,
             },
             link: self.link,
+            downtime,
             journal: JournalSettings {
                 segment_bytes: self.journal.segment_mib << 20,
                 not_durable_records_max: self.journal.not_durable_records_max,

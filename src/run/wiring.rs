@@ -100,6 +100,7 @@ pub(super) fn wiring(
         limits: configuration.limits.clone(),
         breakers: configuration.breakers.clone(),
         link: configuration.link,
+        downtime: configuration.downtime.clone(),
         reconcile: ReconcilePolicy::default(),
         desk,
         kernel: "black76/libm".to_owned(),

@@ -101,6 +101,8 @@ table! {
         "strictest state: 0 active, 1 reduce only, 2 halted";
     LINK_STATE, "optionsib_link_state", GAUGE, Count, [],
         "broker link: 0 down up to 4 ready, 5 degraded, 6 needs a person";
+    BROKER_DOWNTIME, "optionsib_broker_downtime", GAUGE, Count, [],
+        "expected downtime of the broker: 0 none, 1 near (no entries), 2 due";
     READY, "optionsib_ready", GAUGE, Count, [],
         "1 while the node may trade";
     HALTS, "optionsib_halts_total", COUNTER, Count, [],

@@ -2,6 +2,7 @@
 //! it are the simulated broker, which alone knows `exchange`, and the adapter to Interactive
 //! Brokers, which alone names its crate. It decides no trade.
 
+pub mod downtime;
 #[cfg(not(loom))]
 pub mod ib;
 pub mod link;

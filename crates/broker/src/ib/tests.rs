@@ -7,6 +7,7 @@
 //! what must come, with a bound that only a failure reaches.
 
 mod incidents;
+mod nightly;
 mod scenario;
 
 use super::{Gateway, IbDataPort, IbOrderPort, IbSettings};

@@ -83,6 +83,9 @@ impl Surroundings for Calendar {
     fn session_open(&self, _: &Order, at: Timestamp) -> bool {
         at < CLOSE
     }
+    fn entries_frozen(&self, _: Timestamp) -> Option<String> {
+        None
+    }
     fn time_in_force_end(&self, _: &Order, _: Timestamp) -> Option<Timestamp> {
         Some(CLOSE)
     }
