@@ -3,8 +3,8 @@
 //!
 //! The built binary trades the built-in market fast over its real socket, and a seeded deck of
 //! faults is dealt to the gateway's control port, one on top of another. After each hand of them
-//! everything is lifted, and the node must be back by itself and say what the venue's own book says.
-//! The long campaign: `OPTIONSIB_LINK_FAULTS=1000 cargo test --release --test link_faults`.
+//! everything is lifted, and the node must be back by itself and say what the venue's own book
+//! says. The long campaign: `OPTIONSIB_LINK_FAULTS=1000 cargo test --release --test link_faults`.
 
 #[path = "node_process/agreement.rs"]
 mod agreement;

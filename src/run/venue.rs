@@ -157,7 +157,7 @@ impl Venue {
         for stock in known.iter().filter(|one| matches!(one.kind, InstrumentKind::Stock)) {
             let told = self.data.dividends(stock.con_id, today, DIVIDENDS_WITHIN);
             let before = self.dividends.remove(&stock.symbol).unwrap_or_default();
-            self.dividends.insert(stock.symbol.clone(), with_paid(&before, told, today));
+            self.dividends.insert(stock.symbol.clone(), with_paid(&before, &told, today));
         }
         self.instruments = known;
         self.keep()
@@ -237,12 +237,14 @@ fn merged(known: Vec<Instrument>, listed: Vec<Instrument>) -> Vec<Instrument> {
 
 /// What is told now, and of what was told before the dividends that went ex lately: a broker names
 /// the next one only, and who was down when a stock went ex still has to book it.
-fn with_paid(before: &DividendSchedule, told: DividendSchedule, today: Date) -> DividendSchedule {
+fn with_paid(before: &DividendSchedule, told: &DividendSchedule, today: Date) -> DividendSchedule {
     let recent = today.plus_days(-PAID_KEPT_DAYS);
-    let paid = before.iter().filter(|(ex_date, _)| (recent..today).contains(ex_date));
+    // Today's too: once the stock has gone ex, the next one is told.
+    let paid = before.iter().filter(|(ex_date, _)| (recent..=today).contains(ex_date));
     // An answer that did not come is not the news that nothing is paid.
-    let next = if told.is_empty() { before } else { &told };
-    DividendSchedule::new(paid.chain(next.iter().filter(|(ex_date, _)| *ex_date >= today)))
+    let next = if told.is_empty() { before } else { told };
+    let next = next.iter().filter(|(ex_date, _)| *ex_date >= today);
+    DividendSchedule::new(paid.chain(next).collect::<BTreeMap<_, _>>())
 }
 
 /// What the file keeps.
@@ -286,13 +288,13 @@ mod tests {
         let before = of(&["20261001", "20261127", "20270226"]);
         let told = of(&["20270225", "20270527"]);
         let today = Date::parse("20261128").unwrap();
-        let known = with_paid(&before, told, today);
+        let known = with_paid(&before, &told, today);
         assert_eq!(known, of(&["20261127", "20270225", "20270527"]));
-        let silent = with_paid(&before, DividendSchedule::default(), today);
+        let ex_today = with_paid(&before, &told, Date::parse("20261127").unwrap());
+        assert_eq!(ex_today, known, "it is told no more on its own day");
+        let silent = with_paid(&before, &DividendSchedule::default(), today);
         assert_eq!(silent, of(&["20261127", "20270226"]));
-        assert_eq!(
-            with_paid(&known, of(&["20270225"]), Date::parse("20270101").unwrap()),
-            of(&["20270225"])
-        );
+        let later = Date::parse("20270101").unwrap();
+        assert_eq!(with_paid(&known, &of(&["20270225"]), later), of(&["20270225"]));
     }
 }

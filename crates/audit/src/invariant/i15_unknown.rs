@@ -2,9 +2,9 @@
 //! guessing, never by sending again.
 //!
 //! Proof of absence is two reconciliations within one link generation, far enough apart, in which
-//! every question was answered and that both lack the order, since it became Unknown; a reconciliation that is recorded right
-//! behind the verdict counts as one of them. The end of a time in force is taken from the record's
-//! word: the auditor has no exchange calendar.
+//! every question was answered and that both lack the order, since it became Unknown; a
+//! reconciliation that is recorded right behind the verdict counts as one of them. The end of a
+//! time in force is taken from the record's word: the auditor has no exchange calendar.
 
 use super::{Books, Check, Received};
 use crate::fact::{Fact, Reconciliation, TimeInForce};

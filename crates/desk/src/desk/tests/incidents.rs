@@ -5,7 +5,7 @@ use super::world::*;
 use crate::desk::{Desk, DeskAnswer, DeskEvent, Effect, IntentOutcome, RefusedSend};
 use crate::fold::{Books, hash_of};
 use crate::order_state::OrderState;
-use crate::reconcile::{Agreement, RoundResult};
+use crate::reconcile::RoundResult;
 use crate::record::{Latch, Record};
 use crate::state::State;
 use market::instrument::Contract;
@@ -21,15 +21,15 @@ use trading::report::{EndState, OpenOrder, Report};
 use trading::trading_state::{HaltEpoch, TradingState};
 
 /// A ready desk with an attached strategy, and what it recorded.
-struct Case {
+pub(super) struct Case {
     world: World,
-    desk: Desk,
+    pub(super) desk: Desk,
     records: Vec<Record>,
-    seconds: u64,
+    pub(super) seconds: u64,
 }
 
 impl Case {
-    fn ready() -> Self {
+    pub(super) fn ready() -> Self {
         let mut case = Self {
             world: World::new(),
             desk: desk(fresh_state(), 1),
@@ -45,7 +45,7 @@ impl Case {
     }
 
     /// With order 1 sent and working: 3 units bought at 100.
-    fn working() -> Self {
+    pub(super) fn working() -> Self {
         let mut case = Self::ready();
         let effects = case.intend(1, 3, "100.00");
         assert!(effects.iter().any(|effect| matches!(effect, Effect::Send(_))));
@@ -59,7 +59,7 @@ impl Case {
         self.desk.state().orders[&OrderId(1)].hash
     }
 
-    fn on(&mut self, event: DeskEvent) -> Vec<Effect> {
+    pub(super) fn on(&mut self, event: DeskEvent) -> Vec<Effect> {
         let effects = self.desk.on(event, &self.world.context(), at(self.seconds));
         for effect in &effects {
             if let Effect::Record(record) = effect {
@@ -72,22 +72,22 @@ impl Case {
         effects
     }
 
-    fn intend(&mut self, seq: u32, units: i64, limit: &str) -> Vec<Effect> {
+    pub(super) fn intend(&mut self, seq: u32, units: i64, limit: &str) -> Vec<Effect> {
         let intent = intent(key(1, seq), &Contract::Single(ONE), units, limit);
         self.on(DeskEvent::Intent(Box::new(intent)))
     }
 
-    fn report(&mut self, report: Report) -> Vec<Effect> {
+    pub(super) fn report(&mut self, report: Report) -> Vec<Effect> {
         self.on(DeskEvent::Report(Box::new(report)))
     }
 
-    fn reconcile(&mut self, change: impl Fn(&mut RoundResult)) -> Vec<Effect> {
+    pub(super) fn reconcile(&mut self, change: impl Fn(&mut RoundResult)) -> Vec<Effect> {
         let mut result = nothing_found(at(self.seconds), self.desk.link_generation);
         change(&mut result);
         self.on(DeskEvent::Reconciled(Box::new(result)))
     }
 
-    fn state(&self) -> OrderState {
+    pub(super) fn state(&self) -> OrderState {
         self.desk.state().orders[&OrderId(1)].state()
     }
 
@@ -95,7 +95,7 @@ impl Case {
         self.desk.state().ledger.position(ONE).0
     }
 
-    fn reserved(&self) -> i64 {
+    pub(super) fn reserved(&self) -> i64 {
         let pending = self.desk.state().exposure(None).pending;
         pending.iter().map(|order| order.remaining.0).sum()
     }
@@ -109,12 +109,12 @@ fn acknowledged(perm_id: i64) -> Report {
     }
 }
 
-fn ended(end: EndState) -> Report {
+pub(super) fn ended(end: EndState) -> Report {
     let (order_id, perm_id) = (OrderId(1), PermId(71));
     Report::Ended { order_id, perm_id, end }
 }
 
-fn open(perm_id: i64, quantity: i64, limit: &str) -> OpenOrder {
+pub(super) fn open(perm_id: i64, quantity: i64, limit: &str) -> OpenOrder {
     OpenOrder {
         order_id: OrderId(1),
         perm_id: PermId(perm_id),
@@ -474,52 +474,6 @@ fn an_order_with_a_modify_in_flight_is_not_filled_by_its_old_quantity() {
     assert_eq!((case.state(), case.reserved()), (OrderState::PartlyFilled, 2));
     case.report(Report::ModifyRejected { order_id: OrderId(1), code: 104 });
     assert_eq!((case.state(), case.reserved()), (OrderState::Filled, 0));
-}
-
-/// On a busy account, reports came between any two rounds of a reconciliation: an order that had
-/// been recorded and never sent stayed Unknown, and its contract closed, for as long as trade went on.
-#[test]
-fn an_unknown_order_is_resolved_while_others_keep_trading() {
-    let stirred = |result: &mut RoundResult| result.agreement = Agreement::Stirred;
-    let mut case = Case::ready();
-    case.intend(1, 3, "100.00");
-    case.desk = desk(case.desk.state().clone(), 2);
-    case.on(DeskEvent::Restarted);
-    case.on(link(1));
-    case.reconcile(stirred);
-    case.seconds += 10;
-    case.reconcile(stirred);
-    assert_eq!(case.state(), OrderState::Unknown, "nothing counts before the link is reconciled");
-    case.reconcile(|_| {});
-    case.seconds += 9;
-    case.reconcile(stirred);
-    assert_eq!((case.state(), case.reserved()), (OrderState::Unknown, 3), "too early");
-    case.seconds += 1;
-    case.reconcile(|result| result.agreement = Agreement::Unanswered);
-    assert_eq!(case.state(), OrderState::Unknown, "an answer is missing");
-    case.reconcile(stirred);
-    assert_eq!((case.state(), case.reserved()), (OrderState::Abandoned, 0));
-}
-
-/// The lists of a stirred reconciliation are older than the reports that came after them.
-#[test]
-fn a_stirred_reconciliation_says_nothing_of_orders_that_are_not_in_doubt() {
-    let stirred = |result: &mut RoundResult| {
-        result.agreement = Agreement::Stirred;
-        result.positions = vec![(ONE, Quantity(7))];
-    };
-    let mut case = Case::working();
-    case.reconcile(stirred);
-    case.seconds += 10;
-    case.reconcile(stirred);
-    assert_eq!((case.state(), case.reserved()), (OrderState::Working, 3));
-    case.report(ended(EndState::Canceled));
-    let effects = case.reconcile(|result| {
-        stirred(result);
-        result.open = vec![open(71, 3, "100.00")];
-    });
-    assert_eq!(case.state(), OrderState::Canceled, "{effects:?}");
-    assert!(case.desk.state().restricted.is_empty(), "its positions are no proof either");
 }
 
 /// The journal's role was killed while the session wrote. The session outlived its desk by a moment
