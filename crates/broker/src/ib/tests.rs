@@ -14,7 +14,7 @@ use crate::port::{BrokerEvent, DataSink, OrderPort, WriteError};
 use crate::wire_fence::WireFence;
 use exchange::builtin::BuiltinMarket;
 use exchange::{Exchange, ExchangeConfig, MarketSource};
-use gateway::server::{Host, MarketClock, serve};
+use gateway::server::{Bounds, Host, MarketClock, serve};
 use gateway::world::{Settings, World};
 use market::instrument::{ConId, Contract};
 use market::money::{Price, Quantity};
@@ -81,6 +81,7 @@ impl Venue {
                         listener,
                         control: Some(control),
                         on_status: Box::new(|_| ()),
+                        bounds: Bounds::default(),
                     };
                     let stop = async {
                         let _ = stopped.await;
