@@ -6,6 +6,7 @@
 //! correction and details that never come were not tried so. Nothing is timed: a test waits for
 //! what must come, with a bound that only a failure reaches.
 
+mod corruption;
 mod incidents;
 mod scenario;
 
