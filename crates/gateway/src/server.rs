@@ -216,16 +216,19 @@ pub async fn serve(host: Host, stop: impl Future<Output = ()>) -> Result<(), Ser
     server.save()
 }
 
-/// Errors of one connection, or of a system that has no socket left at this moment.
+/// Errors of one connection, or of a system that has no room left at this moment.
 fn is_passing(error: &io::Error) -> bool {
-    // EMFILE and ENFILE of Linux; the standard library has no kinds for them.
-    matches!(error.raw_os_error(), Some(23 | 24))
-        || matches!(
-            error.kind(),
-            io::ErrorKind::ConnectionAborted
-                | io::ErrorKind::ConnectionReset
-                | io::ErrorKind::Interrupted
-        )
+    // Linux: ENOMEM, ENFILE, EMFILE, ENOBUFS; and what accept(2) passes on from the network, after
+    // which it is to be called again. The standard library has no kinds for them.
+    matches!(
+        error.raw_os_error(),
+        Some(12 | 23 | 24 | 105 | 64 | 71 | 92 | 95 | 100 | 101 | 112 | 113)
+    ) || matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
 }
 
 fn and_left_out(lines: u64) -> String {
