@@ -27,6 +27,9 @@ fn invalid<T>(what: &str) -> Result<T, Refusal> {
     refuse(321, format!("Error validating request: {what}"))
 }
 
+/// The books keep an order as its client worded it, for good: words beyond this are no order.
+const LONGEST_ORDER: usize = 16 * 1024;
+
 /// The order of a request, as the exchange takes it.
 ///
 /// # Errors
@@ -39,6 +42,10 @@ pub fn ticket_of(
     now: Timestamp,
 ) -> Result<Ticket, Refusal> {
     let order = &request.order;
+    let length = request.encoded_len();
+    if length > LONGEST_ORDER {
+        return invalid(&format!("an order of {length} bytes, the longest has {LONGEST_ORDER}"));
+    }
     if !order.account.is_empty() && order.account != account {
         return invalid(&format!("account {} is not of this session", order.account));
     }

@@ -6,6 +6,7 @@
 //! correction and details that never come were not tried so. Nothing is timed: a test waits for
 //! what must come, with a bound that only a failure reaches.
 
+mod corruption;
 mod incidents;
 mod nightly;
 mod scenario;
@@ -15,7 +16,7 @@ use crate::port::{BrokerEvent, DataSink, OrderPort, WriteError};
 use crate::wire_fence::WireFence;
 use exchange::builtin::BuiltinMarket;
 use exchange::{Exchange, ExchangeConfig, MarketSource};
-use gateway::server::{Host, MarketClock, serve};
+use gateway::server::{Bounds, Host, MarketClock, serve};
 use gateway::world::{Settings, World};
 use market::instrument::{ConId, Contract};
 use market::money::{Price, Quantity};
@@ -82,6 +83,7 @@ impl Venue {
                         listener,
                         control: Some(control),
                         on_status: Box::new(|_| ()),
+                        bounds: Bounds::default(),
                     };
                     let stop = async {
                         let _ = stopped.await;
