@@ -162,6 +162,31 @@ pub struct Configuration {
     pub fingerprint: String,
 }
 
+/// What a connection to the broker needs of the files, and nothing else: for when the node is gone
+/// and the rest of its configuration may be broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerAccess {
+    /// Who it is.
+    pub kind: BrokerKind,
+    /// Where it listens, unless it is our own.
+    pub address: SocketAddr,
+    /// The client id that places orders.
+    pub order_client: i32,
+    /// The account.
+    pub account: AccountId,
+}
+
+impl BrokerAccess {
+    /// Reads these keys; no other is looked at, and no other file.
+    ///
+    /// # Errors
+    /// [`ConfigurationError`], naming the file and the key.
+    pub fn load(folder: &Path, environment: Environment) -> Result<Self, ConfigurationError> {
+        let keys: settings::BrokerKeys = Layers::read(folder, environment)?.parse()?;
+        Ok(keys.access())
+    }
+}
+
 /// Which configuration to read.
 #[derive(Clone, Debug)]
 pub struct Source<'a> {

@@ -1,7 +1,9 @@
 //! The keys of the configuration files as strict types, and the ranges of their values.
 
 use super::layers::Layers;
-use super::{BrokerKind, BrokerSettings, Configuration, ConfigurationError, JournalSettings};
+use super::{
+    BrokerAccess, BrokerKind, BrokerSettings, Configuration, ConfigurationError, JournalSettings,
+};
 use super::{LogSettings, MarketSettings};
 use super::{SCHEMA_VERSION, SnapshotSettings, VenueSettings, WatchdogSettings};
 use crate::cli::Environment;
@@ -57,6 +59,36 @@ struct Broker {
     order_client_id: i32,
     data_client_id: i32,
     lines: u16,
+}
+
+/// The keys that a connection to the broker needs, whatever stands beside them.
+#[derive(Deserialize)]
+pub(super) struct BrokerKeys {
+    account: AnyAccount,
+    broker: AnyBroker,
+}
+
+#[derive(Deserialize)]
+struct AnyAccount {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct AnyBroker {
+    kind: BrokerKind,
+    address: SocketAddr,
+    order_client_id: i32,
+}
+
+impl BrokerKeys {
+    pub(super) fn access(self) -> BrokerAccess {
+        BrokerAccess {
+            kind: self.broker.kind,
+            address: self.broker.address,
+            order_client: self.broker.order_client_id,
+            account: AccountId(self.account.id),
+        }
+    }
 }
 
 #[derive(Deserialize)]

@@ -8,5 +8,6 @@ pub mod ib;
 pub mod link;
 pub mod port;
 pub mod simulated;
+pub mod sweep;
 mod sync;
 pub mod wire_fence;

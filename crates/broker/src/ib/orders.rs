@@ -36,7 +36,7 @@ pub struct Pace {
 
 impl Pace {
     /// A full bucket for `allowed` messages a second.
-    fn new(allowed: u32) -> Self {
+    pub(super) fn new(allowed: u32) -> Self {
         let bucket = Mutex::new(Pacing::new(allowed, ProcessTime::ZERO));
         Self { started: Instant::now(), bucket }
     }
