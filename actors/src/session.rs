@@ -246,8 +246,7 @@ impl SessionRole {
                 Ok(())
             }
             BrokerEvent::HumanNeeded { reason } => {
-                tracing::error!(reason, "the broker link needs a person");
-                self.last_failure = reason;
+                self.log_failure(reason, "the broker link needs a person", cx);
                 self.run(LinkInput::HumanNeeded, cx);
                 Ok(())
             }
