@@ -8,6 +8,7 @@
 //! login works. In an expected downtime it tries slowly from the start and asks for nobody.
 
 use crate::downtime::{Downtime, DowntimeKind, DowntimeSchedule};
+use crate::mutation;
 use market::time::{Now, ProcessTime};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -276,6 +277,7 @@ impl BrokerLink {
             LinkInput::Connected => self.on_connected(now),
             LinkInput::Disconnected => self.on_disconnected(now),
             LinkInput::Reconciled { generation } => self.on_reconciled(generation, now),
+            LinkInput::BrokerLost if mutation::active("stay_ready_without_broker") => Vec::new(),
             LinkInput::BrokerLost => self.on_broker_lost(now),
             LinkInput::BrokerBack => self.on_broker_back(now),
             LinkInput::HumanNeeded => self.on_human_needed(now),

@@ -12,6 +12,12 @@
 //! | `send_before_durable` | read by the shell: sends go out before their record is durable |
 //! | `ready_without_reconcile` | desk and session count as ready as soon as the link is up |
 //! | `skip_settle` | Unknown is abandoned after the first round that does not find it |
+//! | `forget_last_order_id` | order numbers are counted from what the broker tells alone |
+//! | `stack_modifies` | a modify is sent while another of the same order is on its way |
+//! | `book_corrections_anew` | a corrected execution is booked beside the one that it replaces |
+//! | `disown_found_orders` | working orders that a reconciliation finds are someone else's |
+//! | `ignore_mismatch` | that an order has filled more than its executions say is no doubt |
+//! | `ask_only_on_request` | without a reason nobody asks the broker where things stand |
 
 #[cfg(mutations)]
 static ACTIVE: std::sync::OnceLock<String> = std::sync::OnceLock::new();

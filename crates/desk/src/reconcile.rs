@@ -219,8 +219,7 @@ impl Reconciler {
             self.give_up(&format!("{question:?} was not answered"), now, &mut effects);
         }
         let due = self.wanted && self.next <= now
-            || self.next.since(ProcessTime::ZERO) + self.policy.interval
-                <= now.since(ProcessTime::ZERO);
+            || self.next.since(ProcessTime::ZERO) + self.interval() <= now.since(ProcessTime::ZERO);
         if self.link_up && self.asking.is_none() && due {
             self.wanted = false;
             let all = std::mem::take(&mut self.doubt) || self.all_due <= now;
@@ -339,6 +338,13 @@ impl Reconciler {
         self.finish(asked, Round::default(), Agreement::Unanswered, now, effects);
     }
 
+    fn interval(&self) -> Duration {
+        match self.policy.interval {
+            _ if crate::mutation::active("ask_only_on_request") => Duration::from_secs(86_400),
+            interval => interval,
+        }
+    }
+
     /// When the reconciler wants to be woken, and why.
     #[must_use]
     pub fn next_wake(&self) -> Option<(ProcessTime, &'static str)> {
@@ -348,7 +354,7 @@ impl Reconciler {
         Some(match &self.asking {
             Some(asking) => (asking.deadline, "broker's answer"),
             None if self.wanted => (self.next, "reconciliation asked for"),
-            None => (self.next + self.policy.interval, "periodic reconciliation"),
+            None => (self.next + self.interval(), "periodic reconciliation"),
         })
     }
 }

@@ -277,16 +277,21 @@ impl State {
 
     fn book(&mut self, fill: &Fill, strategy: Option<&StrategyId>) {
         let judged = self.ledger.judge(&fill.exec_id);
+        let again = match judged {
+            Judgement::Duplicate => mutation::active("skip_exec_dedupe"),
+            Judgement::Corrects(_) => mutation::active("book_corrections_anew"),
+            _ => false,
+        };
+        if again {
+            let mut again = fill.clone();
+            let copies = self.ledger.positions().len() + self.orders.len();
+            again.exec_id.0 = format!("again{copies}-{}", fill.exec_id.0);
+            self.ledger.fill(&again, strategy);
+            return;
+        }
         let replaced = match judged {
             Judgement::Corrects(_) => self.ledger.booked(&fill.exec_id).cloned(),
             Judgement::New => None,
-            Judgement::Duplicate if mutation::active("skip_exec_dedupe") => {
-                let mut again = fill.clone();
-                let copies = self.ledger.positions().len() + self.orders.len();
-                again.exec_id.0 = format!("again{copies}-{}", fill.exec_id.0);
-                self.ledger.fill(&again, strategy);
-                return;
-            }
             Judgement::Duplicate | Judgement::Superseded => return,
             Judgement::AlreadyBusted => {
                 self.ledger.fill(fill, strategy);

@@ -3,6 +3,8 @@
 //! A code that isn't in it is never guessed at: about an order it asks for a reconciliation, about
 //! anything else it is logged.
 
+use crate::mutation;
+
 /// What a code asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -119,7 +121,10 @@ pub fn find(code: i32) -> Option<&'static CodeRow> {
 /// What a code about an order asks for; what isn't known asks for everything.
 #[must_use]
 pub fn about_an_order(code: i32) -> Action {
-    find(code).map_or(Action::Gap, |row| row.action)
+    match find(code).map_or(Action::Gap, |row| row.action) {
+        Action::CancelRejected if mutation::active("late_cancel_ends_order") => Action::Rejected,
+        action => action,
+    }
 }
 
 /// What a code about nothing in particular asks for.

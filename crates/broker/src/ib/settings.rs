@@ -127,6 +127,9 @@ pub fn check_account(
     environment: Environment,
     managed: &[String],
 ) -> Result<(), AccountError> {
+    if crate::mutation::active("skip_account_check") {
+        return Ok(());
+    }
     let name = account.0.as_str();
     let ending: String = name.chars().skip(name.chars().count().saturating_sub(4)).collect();
     let is_paper = name.starts_with('D');

@@ -8,6 +8,7 @@
 
 use super::errors::{self, Action};
 use super::translate;
+use crate::mutation;
 use ibapi::orders::{ExecutionData, OrderData, OrderStatus, OrderUpdate};
 use market::money::{Price, Quantity};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -134,7 +135,8 @@ impl Tracker {
                     return Vec::new();
                 }
                 self.learn_execution(data);
-                if !self.executions.first(&data.execution.execution_id) {
+                let first = self.executions.first(&data.execution.execution_id);
+                if !first && !mutation::active("repeat_executions") {
                     return Vec::new();
                 }
                 let leg = self.is_combo(data.execution.perm_id);
@@ -199,7 +201,8 @@ impl Tracker {
         let tracked = self.orders.entry(order_id.0).or_default();
         let perm_id = PermId(status.perm_id);
         let mut told = Vec::new();
-        if status.perm_id > 0 && tracked.status != Some((filled, remaining)) {
+        let changed = tracked.status != Some((filled, remaining));
+        if status.perm_id > 0 && (changed || mutation::active("repeat_statuses")) {
             tracked.status = Some((filled, remaining));
             told.push(News::Report(Report::Status { order_id, perm_id, filled, remaining }));
         }

@@ -3,6 +3,7 @@
 
 use super::reports::News;
 use super::{Context, Desk, NextWake};
+use crate::mutation;
 use crate::order_state::OrderEvent;
 use crate::record::Record;
 use crate::state::{OrderEntry, Phase};
@@ -71,7 +72,7 @@ impl Desk {
             self.mismatched.remove(&order_id);
             self.reported.remove(&order_id);
         }
-        if due {
+        if due && !mutation::active("ignore_mismatch") {
             self.request_reconcile("filled differs from the sum of executions");
         }
     }

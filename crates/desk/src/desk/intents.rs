@@ -4,6 +4,7 @@
 use super::reports::News;
 use super::{Context, Desk, DeskAnswer, Effect, IntentOutcome};
 use crate::cells;
+use crate::mutation;
 use crate::order_state::{Act, OrderEvent, OrderState, cell};
 use crate::record::{Evidence, LimitEvidence, QuoteEvidence, Record};
 use crate::state::{OrderEntry, Phase};
@@ -146,7 +147,8 @@ impl Desk {
         }
         cells::enter(entry.state(), OrderEvent::ModifyAsked);
         let may_change = cell(entry.state(), OrderEvent::ModifyAsked).acts == [Act::Modify];
-        if !may_change || entry.modify.is_some() {
+        let under_way = entry.modify.is_some() && !mutation::active("stack_modifies");
+        if !may_change || under_way {
             return in_the_way(entry.state().name());
         }
         let total = Quantity(entry.filled_units().0 + units.abs());
@@ -187,7 +189,11 @@ impl Desk {
         context: &Context<'_>,
         now: Now,
     ) -> Result<IntentOutcome, Denial> {
-        let next = self.state.last_order_id.max(self.highest_seen_id);
+        let recorded = match self.state.last_order_id {
+            _ if mutation::active("forget_last_order_id") => 0,
+            recorded => recorded,
+        };
+        let next = recorded.max(self.highest_seen_id);
         let order = Order {
             order_id: OrderId(next.saturating_add(1)),
             key: intent.key.clone(),

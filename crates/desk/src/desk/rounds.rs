@@ -123,6 +123,11 @@ impl Desk {
         });
     }
 
+    fn own(&self, open: &OpenOrder) -> Option<OrderId> {
+        let order_id = self.state.locate(open.order_id, Some(open.perm_id), &open.reference);
+        order_id.filter(|_| !mutation::active("disown_found_orders"))
+    }
+
     /// Our orders that the broker has open.
     fn meet_open(
         &mut self,
@@ -134,8 +139,7 @@ impl Desk {
     ) {
         for open in orders {
             self.highest_seen_id = self.highest_seen_id.max(open.order_id.0);
-            let order_id = self.state.locate(open.order_id, Some(open.perm_id), &open.reference);
-            let Some(order_id) = order_id else { continue };
+            let Some(order_id) = self.own(open) else { continue };
             found.insert(order_id);
             let event = match self.acknowledged_as(order_id, open.perm_id) {
                 OrderEvent::SecondPermId => OrderEvent::SecondPermId,
@@ -166,8 +170,7 @@ impl Desk {
     fn meet_external(&mut self, result: &RoundResult) {
         let mut external = BTreeSet::new();
         for open in &result.open {
-            let order_id = self.state.locate(open.order_id, Some(open.perm_id), &open.reference);
-            if order_id.is_none() {
+            if self.own(open).is_none() {
                 external.insert(open.perm_id);
                 self.adopt(open);
             }

@@ -6,6 +6,7 @@ use super::super::lines::{LineBudget, Turn};
 use super::super::orders::{Gateway, open};
 use super::super::pacing::Lane;
 use super::super::translate;
+use crate::mutation;
 use crate::port::DataSink;
 use futures::StreamExt;
 use ibapi::Client;
@@ -160,6 +161,7 @@ impl Lines<'_> {
                 notice = notices.next() => {
                     let Some(notice) = notice else { return Some("it was closed".to_owned()) };
                     match errors::about_the_session(notice.code) {
+                        Action::DataLost if mutation::active("ignore_farm_break") => {}
                         Action::BrokerLost | Action::DataLost => {
                             self.lost.store(true, Ordering::Release);
                             self.freeze();
@@ -293,6 +295,9 @@ impl Lines<'_> {
             let lost = Arc::clone(&self.lost);
             let task = tokio::spawn(async move {
                 let ended = read_line(&client, &gateway, &contract, &hearer).await;
+                if mutation::active("ignore_competing_session") {
+                    return;
+                }
                 if let ibapi::Error::Notice(notice) = &ended
                     && errors::about_the_session(notice.code) == Action::DataLost
                 {
@@ -353,6 +358,12 @@ async fn read_line(
     hearer: &Hearer,
 ) -> ibapi::Error {
     gateway.pace.wait(Lane::Data).await;
+    if mutation::active("take_delayed_for_live") {
+        let asked = client.switch_market_data_type(MarketDataType::Delayed).await;
+        if let Err(error) = asked {
+            return error;
+        }
+    }
     let opened = client.market_data(contract).subscribe().await;
     let mut ticks = match opened {
         Ok(ticks) => ticks,
@@ -414,9 +425,10 @@ fn fold(quote: &mut RawQuote, tick: &TickTypes) -> bool {
     matches!(told, TickType::Bid | TickType::Ask | TickType::BidSize | TickType::AskSize)
 }
 
-const fn data_type(kind: MarketDataType) -> DataType {
+fn data_type(kind: MarketDataType) -> DataType {
     match kind {
         MarketDataType::Realtime => DataType::Live,
+        _ if mutation::active("take_delayed_for_live") => DataType::Live,
         MarketDataType::Frozen => DataType::Frozen,
         MarketDataType::Delayed => DataType::Delayed,
         // What isn't known is not live.
@@ -477,7 +489,10 @@ async fn chain(
 ) -> Result<Vec<ContractDetails>, Untold> {
     let words = |error: ibapi::Error| Untold::Failed(error.to_string());
     let late = |what: &str| Untold::Failed(format!("{what} came not in time"));
-    let within = gateway.settings.answer_deadline;
+    let within = match gateway.settings.answer_deadline {
+        _ if mutation::active("skip_details_deadline") => Duration::MAX,
+        deadline => deadline,
+    };
     let mut all = Vec::new();
     for security_type in [SecurityType::Stock, SecurityType::Index] {
         let root = WireContract {

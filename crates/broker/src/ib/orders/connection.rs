@@ -6,6 +6,7 @@ use super::super::tracker::{News, Tracker};
 use super::questions;
 use super::{Gateway, Pace};
 use crate::ib::pacing::Lane;
+use crate::mutation;
 use crate::port::{BrokerEvent, EventSink, WriteError};
 use futures::StreamExt;
 use ibapi::contracts::Contract as WireContract;
@@ -102,7 +103,9 @@ impl Connection {
         let sink = Arc::new(sink);
         let told = Arc::clone(&sink);
         let thread = std::thread::Builder::new().name(name).spawn(move || {
-            if let Some(before) = before {
+            if let Some(before) = before
+                && !mutation::active("connect_without_waiting")
+            {
                 // It was told to stop, and each of its waits is bounded.
                 let _ = before.join();
             }
@@ -183,7 +186,12 @@ async fn connected(gateway: &Gateway, sink: &EventSink, lanes: Lanes) -> String 
     gateway.pace.wait(Lane::Data).await;
     let (client, notices) = match open(settings, settings.order_client).await {
         Ok(open) => open,
-        Err(reason) => return reason,
+        Err(reason) => {
+            if mutation::active("give_up_when_in_use") {
+                sink(BrokerEvent::HumanNeeded { reason: reason.clone() });
+            }
+            return reason;
+        }
     };
     let managed = client.handshake_managed_accounts();
     if let Err(error) = check_account(&settings.account, settings.environment, managed) {
@@ -273,6 +281,8 @@ async fn heed(mut notices: NoticeStream, sink: &EventSink) -> String {
         let reason = notice.to_string();
         match errors::about_the_session(notice.code) {
             Action::BrokerLost => sink(BrokerEvent::BrokerLost { reason }),
+            Action::BrokerBack | Action::BrokerBackWithoutLines
+                if mutation::active("ignore_broker_back") => {}
             Action::BrokerBack | Action::BrokerBackWithoutLines => {
                 sink(BrokerEvent::BrokerBack { reason });
             }
@@ -361,7 +371,11 @@ async fn answer(
     while let Some((ticket, question)) = asked.recv().await {
         gateway.pace.wait(Lane::Data).await;
         let answering = questions::answer(client, question, gateway, tracker);
-        match timeout(gateway.settings.answer_deadline, answering).await {
+        let within = match gateway.settings.answer_deadline {
+            _ if mutation::active("take_silence_for_empty") => Duration::MAX,
+            within => within,
+        };
+        match timeout(within, answering).await {
             Ok(Ok(answer)) => sink(BrokerEvent::Answer { ticket, answer }),
             Ok(Err(error)) => tracing::warn!(?question, error, "a question was not answered"),
             Err(_) => tracing::warn!(?question, "a question was not answered in time"),
@@ -374,6 +388,9 @@ async fn answer(
 async fn beat(client: &Client, settings: &IbSettings, pace: &Pace) -> String {
     loop {
         tokio::time::sleep(settings.heartbeat).await;
+        if mutation::active("skip_heartbeat") {
+            continue;
+        }
         pace.wait(Lane::Data).await;
         match timeout(settings.heartbeat_deadline, client.server_time()).await {
             Ok(Ok(_)) => {}

@@ -91,9 +91,7 @@ fn damaged(kind: &str) -> bool {
     if stands {
         // Something to be told: an order that has filled, one that was canceled, one that works.
         for (number, limit) in [(10, "500"), (11, "1"), (12, "1")] {
-            let _ = node
-                .port
-                .write_uncleared(&order(number, Contract::Single(SIM), Side::Buy, 5, limit), true);
+            let _ = node.write(&order(number, Contract::Single(SIM), Side::Buy, 5, limit), true);
         }
         told.listen(&node);
         if !at_start {
@@ -102,7 +100,7 @@ fn damaged(kind: &str) -> bool {
         // Each may be refused by a connection that has ended.
         let _ = node.port.cancel(OrderId(11));
         let crossing = order(13, Contract::Single(SIM), Side::Buy, 2, "500");
-        let _ = node.port.write_uncleared(&crossing, true);
+        let _ = node.write(&crossing, true);
         told.listen(&node);
         for question in Question::all(None) {
             let _ = node.try_ask(question);

@@ -64,25 +64,6 @@ fn a_question_does_not_stir_the_live_stream() {
     assert_eq!(node.reports(), []);
 }
 
-/// Protected by: 1102 asks for a reconciliation, and `Question::Executions` asks for all of them.
-#[test]
-fn fills_during_an_outage_are_told_when_asked() {
-    let venue = Venue::start();
-    let mut node = Node::of(&venue);
-    venue.advance(1_000);
-    node.place(&order(10, Contract::Single(SIM), Side::Buy, 5, "1"));
-    let _ = node.report(acknowledged(10));
-    venue.tell(r#"{"do":"notice","code":1100}"#);
-    node.until(|event| matches!(event, BrokerEvent::BrokerLost { .. }).then_some(()));
-    venue.tell(r#"{"do":"manual","con_id":1001,"action":"BUY","quantity":5,"limit":500.0}"#);
-    venue.advance(1_000);
-    assert_eq!(node.reports(), [], "nothing is heard during an outage");
-    venue.tell(r#"{"do":"notice","code":1102}"#);
-    node.until(|event| matches!(event, BrokerEvent::BrokerBack { .. }).then_some(()));
-    let Answer::Executions(told) = node.ask(EXECUTIONS) else { panic!("executions") };
-    assert_eq!(told.iter().filter_map(fill).map(|fill| fill.quantity.0).sum::<i64>(), 5);
-}
-
 /// Protected by: a heartbeat with a deadline; the socket itself never says a word.
 #[test]
 fn a_half_open_socket_is_found() {
@@ -120,36 +101,6 @@ fn a_session_that_restarts_does_not_meet_its_own_client_id() {
     }
 }
 
-/// Protected by: `Connected` tells the broker's next id as a lower bound only; the node counts from
-/// the highest it knows. A number that is used again is a modify at IB, not a new order.
-#[test]
-fn ids_that_a_gateway_rolled_back_are_a_lower_bound_only() {
-    let venue = Venue::start();
-    let mut node = Node::of(&venue);
-    node.place(&order(50, Contract::Single(SIM), Side::Buy, 1, "1"));
-    let _ = node.report(acknowledged(50));
-    venue.tell(r#"{"do":"next_valid_id","client":0,"value":3}"#);
-    assert_eq!(node.connect(), OrderId(3));
-    // What is asked at the start of every connection shows the numbers in use.
-    let Answer::OpenOrders(open) = node.ask(Question::OpenOrders) else { panic!("open orders") };
-    assert_eq!(open.iter().map(|order| order.order_id.0).max(), Some(50));
-}
-
-/// Protected by: a dropped request leaves no trace, and no answer invents one: the order is in
-/// neither list, which is what proves it absent.
-#[test]
-fn an_order_lost_on_the_way_is_in_neither_list() {
-    let venue = Venue::start();
-    let mut node = Node::of(&venue);
-    venue.tell(r#"{"do":"fault","message":"PlaceOrder","direction":"requests","action":"drop"}"#);
-    node.place(&order(10, Contract::Single(SIM), Side::Buy, 1, "1"));
-    let Answer::OpenOrders(open) = node.ask(Question::OpenOrders) else { panic!("open orders") };
-    let Answer::CompletedOrders(done) = node.ask(Question::CompletedOrders) else {
-        panic!("completed orders")
-    };
-    assert_eq!((open.len(), done.len()), (0, 0));
-}
-
 /// Protected by: a part of an answer is none. The reconciler's deadline asks again.
 #[test]
 fn an_answer_without_its_end_is_no_answer() {
@@ -166,24 +117,6 @@ fn an_answer_without_its_end_is_no_answer() {
         _ => None,
     });
     assert_eq!(answer, Answer::CompletedOrders(Vec::new()));
-}
-
-/// Protected by: the exec id's revision; the desk replaces what the stem booked.
-#[test]
-fn a_correction_comes_as_a_new_revision() {
-    let venue = Venue::start();
-    let mut node = Node::of(&venue);
-    venue.advance(1_000);
-    node.place(&order(10, Contract::Single(SIM), Side::Buy, 1, "500"));
-    let first = node.report(fill);
-    let exec_id = &first.exec_id.0;
-    venue.tell(&format!(r#"{{"do":"correct","exec_id":"{exec_id}","price":1.25}}"#));
-    let second = node.report(fill);
-    assert_eq!(second.exec_id.stem(), first.exec_id.stem());
-    assert!(second.exec_id.revision() > first.exec_id.revision());
-    assert_eq!(second.price, Price::parse("1.25").unwrap());
-    let Answer::Executions(told) = node.ask(EXECUTIONS) else { panic!("executions") };
-    assert!(told.contains(&Report::Execution(second)));
 }
 
 /// Protected by: 10148 is a cancel that was rejected, not an order that was.
@@ -235,20 +168,28 @@ fn delayed_data_is_never_taken_for_live() {
 
 /// Protected by: `DataLost` freezes every line at once; a line that stands still is not calm.
 #[test]
-fn a_farm_break_and_a_competing_session_freeze_the_lines() {
-    for (lost, back) in [(2103, 2104), (10197, 2104)] {
-        let venue = Venue::start();
-        venue.advance(1_000);
-        let mut port = data_port(&venue);
-        let heard = Arc::new(Heard::default());
-        let sink = Arc::clone(&heard) as Arc<dyn DataSink>;
-        crate::port::DataPort::subscribe(&mut port, "SIM", &[SIM], sink);
-        heard.wait("a live line", |said| said.last_type(0) == Some(DataType::Live));
-        venue.tell(&format!(r#"{{"do":"notice","code":{lost}}}"#));
-        heard.wait("a frozen line", |said| said.last_type(0) == Some(DataType::Frozen));
-        venue.tell(&format!(r#"{{"do":"notice","code":{back}}}"#));
-        heard.wait("a live line again", |said| said.last_type(0) == Some(DataType::Live));
-    }
+fn a_farm_break_freezes_the_lines() {
+    lines_freeze_between(2103, 2104);
+}
+
+/// Protected by: a line that the broker ends is frozen, and is asked for again when data is back.
+#[test]
+fn a_competing_session_freezes_the_lines() {
+    lines_freeze_between(10197, 2104);
+}
+
+fn lines_freeze_between(lost: i32, back: i32) {
+    let venue = Venue::start();
+    venue.advance(1_000);
+    let mut port = data_port(&venue);
+    let heard = Arc::new(Heard::default());
+    let sink = Arc::clone(&heard) as Arc<dyn DataSink>;
+    crate::port::DataPort::subscribe(&mut port, "SIM", &[SIM], sink);
+    heard.wait("a live line", |said| said.last_type(0) == Some(DataType::Live));
+    venue.tell(&format!(r#"{{"do":"notice","code":{lost}}}"#));
+    heard.wait("a frozen line", |said| said.last_type(0) == Some(DataType::Frozen));
+    venue.tell(&format!(r#"{{"do":"notice","code":{back}}}"#));
+    heard.wait("a live line again", |said| said.last_type(0) == Some(DataType::Live));
 }
 
 /// Protected by: a deadline on every request.
@@ -287,8 +228,8 @@ fn a_burst_of_orders_stays_under_the_limit() {
     let (mut written, mut paced) = (Vec::new(), 0);
     for number in 10..100 {
         let one = order(number, Contract::Single(SIM), Side::Buy, 1, "1");
-        match node.port.write_uncleared(&one, true) {
-            Ok(()) => written.push(number),
+        match node.write(&one, true) {
+            Ok(_) => written.push(number),
             Err(WriteError::Paced) => paced += 1,
             Err(other) => panic!("{other}"),
         }

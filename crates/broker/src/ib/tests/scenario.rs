@@ -29,7 +29,7 @@ fn a_limit_order_works_is_modified_and_canceled() {
     assert_eq!((open[0].limit, open[0].quantity), (resting.limit, resting.quantity));
     resting.limit = Price::parse("1.05").unwrap();
     resting.quantity = Quantity(2);
-    node.port.write_uncleared(&resting, false).expect("written");
+    node.modify(&resting);
     let modified = node.report(|report| match report {
         Report::Modified { limit, quantity, .. } => Some((*limit, *quantity)),
         _ => None,
@@ -147,12 +147,13 @@ fn a_combo_books_its_legs_and_its_line_only_checks() {
 fn a_refused_order_says_why() {
     let venue = Venue::start();
     let node = Node::of(&venue);
-    node.place(&order(10, Contract::Single(SIM), Side::Buy, 1, "1.003"));
+    // Beyond what the account can pay for, which our gate here doesn't limit.
+    node.place(&order(10, Contract::Single(SIM), Side::Buy, 900_000, "50"));
     let code = node.report(|report| match report {
         Report::Rejected { order_id: OrderId(10), code, .. } => Some(*code),
         _ => None,
     });
-    assert_eq!(code, 110);
+    assert_eq!(code, 201);
 }
 
 #[test]
