@@ -1,10 +1,10 @@
 //! When the broker is expected to be away: its gateway's daily restart, its servers' resets, the
 //! weekly login.
 //!
-//! Why a schedule: what comes every night is no alarm, and an order that is written in the second of
-//! a restart is lost. The gate freezes entries before and in each downtime, the link retries slowly
-//! in it and asks for a person only after it. All in market time, which at the broker is everybody's
-//! time. Not here: what the link does meanwhile.
+//! Why a schedule: what comes every night is no alarm, and an order that is written in the second
+//! of a restart is lost. The gate freezes entries before and in each downtime, the link retries
+//! slowly in it and asks for a person only after it. All in market time, which at the broker is
+//! everybody's time. Not here: what the link does meanwhile.
 
 use jiff::civil::Time;
 use jiff::tz::TimeZone;

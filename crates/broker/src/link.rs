@@ -61,8 +61,8 @@ pub struct LinkTiming {
     pub connect_timeout_ms: u64,
     /// The first wait between attempts; it doubles.
     pub backoff_min_ms: u64,
-    /// The longest wait between attempts, and the one in an expected downtime. A connection that was
-    /// Ready for less doesn't shorten the waits after it: whoever flaps is not stormed.
+    /// The longest wait between attempts, and the one in an expected downtime. A connection that
+    /// was Ready for less doesn't shorten the waits after it: whoever flaps is not stormed.
     pub backoff_max_ms: u64,
     /// A connection that isn't Ready for so long (reconciling, or the broker behind it lost) is
     /// dropped and made anew: the word that it is well again may have been missed.
