@@ -17,8 +17,7 @@ use std::cell::Cell;
 use std::time::Duration;
 use trading::intent::Purpose;
 
-/// The hand-made day is a Monday that begins at noon: a quarter of an hour from its fiftieth
-/// minute.
+/// The hand-made day is a Monday that begins at noon: fifteen minutes from its fiftieth on.
 fn schedule() -> DowntimeSchedule {
     let restart = DowntimeRow {
         kind: DowntimeKind::GatewayRestart,
