@@ -7,11 +7,13 @@
 //! what must come, with a bound that only a failure reaches.
 
 mod incidents;
+mod recorded_days;
 mod scenario;
 
 use super::{Gateway, IbDataPort, IbOrderPort, IbSettings};
 use crate::port::{BrokerEvent, DataSink, OrderPort, WriteError};
 use crate::wire_fence::WireFence;
+use exchange::book_file::VenueFiles;
 use exchange::builtin::BuiltinMarket;
 use exchange::{Exchange, ExchangeConfig, MarketSource};
 use gateway::server::{Host, MarketClock, serve};
@@ -63,6 +65,11 @@ impl Venue {
     }
 
     fn serving(world: World) -> Self {
+        Self::serving_with(world, START, None)
+    }
+
+    /// From this moment of its market on, with its books in these files.
+    fn serving_with(world: World, from: Timestamp, files: Option<VenueFiles>) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = channel();
         let thread = std::thread::Builder::new()
@@ -76,8 +83,8 @@ impl Venue {
                     tell.send((address(&listener), address(&control))).unwrap();
                     let host = Host {
                         world,
-                        files: None,
-                        clock: MarketClock::new(START, 0.0),
+                        files,
+                        clock: MarketClock::new(from, 0.0),
                         listener,
                         control: Some(control),
                         on_status: Box::new(|_| ()),
