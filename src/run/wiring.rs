@@ -27,8 +27,10 @@ use strategy::certificate::Environment as CertificateEnvironment;
 use trading::id::Epoch;
 use valuation::book::BookSettings;
 
+/// Everything that the tree of `run` is made from.
 #[expect(clippy::too_many_arguments, reason = "called once; a struct would only be unpacked again")]
-pub(super) fn wiring(
+#[must_use]
+pub fn wiring(
     configuration: &Configuration,
     folder: &StateFolder,
     venue: &Venue,

@@ -148,7 +148,9 @@ fn group(order: &Order) -> Option<OrderGroup> {
 
 /// The request as text: protobuf in hexadecimal.
 fn memo(request: &PlaceOrderRequest) -> String {
-    request.encode_to_vec().iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
+    let bytes = request.encode_to_vec();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
 fn of_memo(memo: &str) -> Option<PlaceOrderRequest> {

@@ -33,9 +33,13 @@ pub struct Market {
 impl Market {
     /// What the venue lists from its first moment on.
     pub fn new() -> Self {
+        Self::of(listed())
+    }
+
+    pub fn of(instruments: Vec<Instrument>) -> Self {
         let mut catalog = Catalog::default();
         let mut views: BTreeMap<String, MarketView> = BTreeMap::new();
-        for instrument in listed() {
+        for instrument in instruments {
             let view = views.entry(instrument.symbol.clone()).or_insert_with(|| MarketView {
                 symbol: instrument.symbol.clone(),
                 version: 1,
