@@ -90,6 +90,7 @@ fn visited<T>(
             bounds,
         };
         tokio::select! {
+            biased;
             ended = serve(host, std::future::pending()) => panic!("the server ended: {ended:?}"),
             seen = tokio::time::timeout(PATIENCE, visit(place)) => seen.expect("in time"),
         }
