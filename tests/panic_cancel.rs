@@ -25,7 +25,7 @@ const NODE: i32 = 9;
 /// What becomes of something that the gateway says.
 enum Fate {
     Pass,
-    Change(Response),
+    Change(Box<Response>),
     Lose,
     /// The connection ends here.
     Cut,
@@ -35,14 +35,15 @@ type Meddle = Arc<Mutex<dyn FnMut(Response) -> Fate + Send>>;
 
 /// Listens in the gateway's place; answers its port. It ends with the test's process.
 fn meddler(gateway: &Gateway, meddle: impl FnMut(Response) -> Fate + Send + 'static) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (port, behind) = (listener.local_addr().unwrap().port(), gateway.port);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let (port, behind) = (listener.local_addr().expect("it is bound").port(), gateway.port);
     let meddle: Meddle = Arc::new(Mutex::new(meddle));
     std::thread::spawn(move || {
         for client in listener.incoming() {
-            let (client, meddle) = (client.unwrap(), Arc::clone(&meddle));
-            let gateway = TcpStream::connect(("127.0.0.1", behind)).unwrap();
-            let (mut from, mut to) = (client.try_clone().unwrap(), gateway.try_clone().unwrap());
+            let (client, meddle) = (client.expect("a client"), Arc::clone(&meddle));
+            let gateway = TcpStream::connect(("127.0.0.1", behind)).expect("it listens");
+            let again = |stream: &TcpStream| stream.try_clone().expect("a free descriptor");
+            let (mut from, mut to) = (again(&client), again(&gateway));
             std::thread::spawn(move || {
                 // Either side may end it.
                 let _ = io::copy(&mut from, &mut to);
@@ -67,9 +68,9 @@ fn pass(mut gateway: &TcpStream, mut client: &TcpStream, meddle: &Meddle) -> io:
         let mut body = vec![0; u32::from_be_bytes(length) as usize];
         gateway.read_exact(&mut body)?;
         if !std::mem::take(&mut is_opening) {
-            let number = i32::from_be_bytes(body[..4].try_into().unwrap());
+            let number = i32::from_be_bytes(body[..4].try_into().expect("four bytes"));
             if let Ok(response) = Response::decode(number - 200, &body[4..]) {
-                let mut decide = meddle.lock().unwrap();
+                let mut decide = meddle.lock().expect("no test has failed");
                 match (*decide)(response) {
                     Fate::Pass => {}
                     Fate::Change(other) => {
@@ -81,7 +82,7 @@ fn pass(mut gateway: &TcpStream, mut client: &TcpStream, meddle: &Meddle) -> io:
                 }
             }
         }
-        let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+        let length = u32::try_from(body.len()).expect("short").to_be_bytes();
         client.write_all(&[&length[..], &body].concat())?;
     }
 }
@@ -100,7 +101,7 @@ fn resting(gateway: &Gateway, count: i32) {
     for seq in 1..=count {
         node.buy(seq, 10, 20.0, &reference(seq));
     }
-    assert_eq!(node.open_orders().len(), usize::try_from(count).unwrap());
+    assert_eq!(node.open_orders().len(), usize::try_from(count).expect("a count"));
 }
 
 /// Runs it from an empty folder, by flags alone.
@@ -128,7 +129,8 @@ fn report(output: &Output) -> Value {
 /// The references of a kind in the report.
 fn told(report: &Value, kind: &str) -> Vec<String> {
     let rows = report[kind].as_array().unwrap_or_else(|| panic!("no {kind}: {report}")).iter();
-    let reference = |row: &Value| row["reference"].as_str().or(row.as_str()).unwrap().to_owned();
+    let reference =
+        |row: &Value| row["reference"].as_str().or(row.as_str()).expect("a reference").to_owned();
     let mut all: Vec<String> = rows.map(reference).collect();
     all.sort();
     all
@@ -154,7 +156,7 @@ fn an_order_that_nobody_can_translate_keeps_no_other_from_being_canceled() {
             // A fraction of a share, in a contract without a number.
             "2.5".clone_into(&mut told.order.total_quantity);
             told.contract.con_id = -1;
-            Fate::Change(Response::OpenOrder(told))
+            Fate::Change(Box::new(Response::OpenOrder(told)))
         }
         _ => Fate::Pass,
     });

@@ -33,7 +33,10 @@ fn one_empty_answer_is_not_the_end() {
     assert_eq!(sweep.on(open(&[]), ours, at(1)), SweepStep::AskOpen(at(501)));
     // One that was under way.
     let late = order(7, OWN, "ours");
-    assert_eq!(sweep.on(open(&[late.clone()]), ours, at(501)), SweepStep::Cancel(vec![7]));
+    assert_eq!(
+        sweep.on(open(std::slice::from_ref(&late)), ours, at(501)),
+        SweepStep::Cancel(vec![7])
+    );
     assert_eq!(sweep.on(SweepEvent::Written, ours, at(502)), SweepStep::AskOpen(at(752)));
     assert_eq!(sweep.on(open(&[]), ours, at(752)), SweepStep::AskOpen(at(1_252)));
     assert_eq!(sweep.on(open(&[]), ours, at(1_252)), SweepStep::AskEnded);
