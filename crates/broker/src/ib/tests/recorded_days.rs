@@ -1,5 +1,5 @@
-//! A recorded day stepped through the socket ends as the same orders end at the exchange in process:
-//! the same fills, fees, positions and cash, to the last digit.
+//! A recorded day stepped through the socket ends as the same orders end at the exchange in
+//! process: the same fills, fees, positions and cash, to the last digit.
 //!
 //! The gateway's market stands still and is moved on from barrier to barrier. At each the script, a
 //! seeded one, looks at the exchange in process, cancels, changes and places orders there, and says
@@ -385,7 +385,8 @@ fn through_the_socket_as_in_process(folder: &str, date: Date, seed: u64) {
     };
     eprintln!(
         "{folder}: {barriers} barriers, {placed} orders, {modified} modifies, {canceled} cancels, \
-         {} refused; {} fills ({legs} of legs), {parts} words of parts, {} ended canceled; cash {:?}",
+         {} refused; {} fills ({legs} of legs), {parts} words of parts, {} ended canceled; \
+         cash {:?}",
         own.refused,
         expected.len(),
         ended(EndState::Canceled),
