@@ -239,7 +239,7 @@ fn main() {
 
 /// The built binary's gateway in the folder where the node looks for it.
 fn start_gateway(folder: &Path, configuration: &Configuration) {
-    let child = Command::new(env!("CARGO_BIN_EXE_optionsib"))
+    let mut child = Command::new(env!("CARGO_BIN_EXE_optionsib"))
         .args(["--quiet", "gateway", "--port", "0", "--control-port", "0"])
         .args(["--account", &configuration.account.0])
         .args(["--lines", &configuration.broker.lines.to_string()])
@@ -249,7 +249,10 @@ fn start_gateway(folder: &Path, configuration: &Configuration) {
         .stdout(Stdio::null())
         .spawn()
         .expect("the binary was built for this benchmark");
-    let listens = || notice::running(folder).ok().flatten().filter(|one| one.pid == child.id());
+    let pid = child.id();
+    // It is stopped through its folder; one that has ended must not stay a zombie.
+    std::thread::spawn(move || child.wait());
+    let listens = || notice::running(folder).ok().flatten().filter(|one| one.pid == pid);
     let _ = node_process::until("gateway", PATIENCE, listens);
 }
 
