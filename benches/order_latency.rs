@@ -250,7 +250,7 @@ fn start_gateway(folder: &Path, configuration: &Configuration) {
         .spawn()
         .expect("the binary was built for this benchmark");
     let pid = child.id();
-    // It is ended with the installation; nobody waits for it here.
+    // It is stopped through its folder; one that has ended must not stay a zombie.
     std::thread::spawn(move || child.wait());
     let listens = || notice::running(folder).ok().flatten().filter(|one| one.pid == pid);
     let _ = node_process::until("gateway", PATIENCE, listens);
