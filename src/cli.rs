@@ -87,8 +87,10 @@ pub enum Command {
     Resume(ResumeArgs),
     /// Cancel this installation's working orders at the broker, without the node
     ///
-    /// For when the node is gone: needs neither its journal nor its snapshots. Exit code 70 if an
-    /// own order still works. A node that runs is halted instead (`halt`), which cancels as well.
+    /// For when the node is gone: needs neither its journal nor its snapshots, and with --address,
+    /// --client-id and --account no configuration. Asks until nothing of ours works by two answers
+    /// in a row, also over a link that breaks. Exit code 70 if an own order still works or nobody
+    /// could tell. A node that runs is halted instead (`halt`), which cancels as well.
     Panic(PanicArgs),
     /// Inject faults into the running node (paper trading only)
     #[command(subcommand)]
@@ -323,6 +325,12 @@ pub struct PanicArgs {
     /// Where the broker listens [default: as configured, or the gateway of the state folder]
     #[arg(long, value_name = "ADDR")]
     pub address: Option<SocketAddr>,
+    /// The client id that placed the orders [default: as configured]
+    #[arg(long, value_name = "ID")]
+    pub client_id: Option<i32>,
+    /// The account [default: as configured]
+    #[arg(long, value_name = "ID")]
+    pub account: Option<String>,
     /// Orders of every installation of OptionsIB on the account
     #[arg(long)]
     pub all: bool,

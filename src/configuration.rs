@@ -12,6 +12,7 @@ mod settings;
 pub use problem::ConfigurationError;
 
 use crate::cli::Environment;
+use broker::downtime::DowntimeSchedule;
 use broker::link::LinkTiming;
 use exchange::fees::FeeSchedule;
 use layers::Layers;
@@ -137,6 +138,8 @@ pub struct Configuration {
     pub venue: VenueSettings,
     /// The broker link.
     pub link: LinkTiming,
+    /// When the broker is expected to be away.
+    pub downtime: DowntimeSchedule,
     /// The journal.
     pub journal: JournalSettings,
     /// Snapshots.
@@ -157,6 +160,31 @@ pub struct Configuration {
     pub tomes: Vec<Tome>,
     /// blake3 of all of the above as it was read, in hexadecimal.
     pub fingerprint: String,
+}
+
+/// What a connection to the broker needs of the files, and nothing else: for when the node is gone
+/// and the rest of its configuration may be broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerAccess {
+    /// Who it is.
+    pub kind: BrokerKind,
+    /// Where it listens, unless it is our own.
+    pub address: SocketAddr,
+    /// The client id that places orders.
+    pub order_client: i32,
+    /// The account.
+    pub account: AccountId,
+}
+
+impl BrokerAccess {
+    /// Reads these keys; no other is looked at, and no other file.
+    ///
+    /// # Errors
+    /// [`ConfigurationError`], naming the file and the key.
+    pub fn load(folder: &Path, environment: Environment) -> Result<Self, ConfigurationError> {
+        let keys: settings::BrokerKeys = Layers::read(folder, environment)?.parse()?;
+        Ok(keys.access())
+    }
 }
 
 /// Which configuration to read.
@@ -188,8 +216,10 @@ impl Configuration {
             reason: error.to_string(),
         })?;
         read.insert("fees".to_owned(), fees_text);
-        let fingerprint = layers.fingerprint(&read);
-        Ok(settings.into_configuration(source.environment, tomes, (fees, fees_path), fingerprint))
+        let downtime = DowntimeSchedule::new(&settings.downtime)
+            .map_err(|error| layers.wrong(&format!("downtime.{}", error.key), error.reason))?;
+        let (fees, fingerprint) = ((fees, fees_path), layers.fingerprint(&read));
+        Ok(settings.into_configuration(source.environment, tomes, fees, downtime, fingerprint))
     }
 
     /// The tome of a strategy.

@@ -43,6 +43,12 @@ pub struct StatusView {
     pub halt_reason: Option<String>,
     /// The state of the broker link, such as `ready`.
     pub broker_link: String,
+    /// Why the link needs a person, while it does.
+    #[serde(default)]
+    pub needs_human: Option<String>,
+    /// Why no entries pass around this time, such as a restart of the gateway that is near.
+    #[serde(default)]
+    pub entries_frozen: Option<String>,
     /// Violated invariants since the start.
     pub violations: u64,
     /// The last durable record.
@@ -168,6 +174,9 @@ pub struct ReconciliationView {
     pub rounds: u32,
     /// Every question was answered, twice the same, with nothing happening between.
     pub complete: bool,
+    /// Every question was answered, while reports kept coming: orders in doubt were judged by it,
+    /// positions and cash were not.
+    pub stirred: bool,
     /// The broker's positions.
     pub positions: Vec<BrokerPosition>,
     /// The broker's cash per currency.

@@ -148,6 +148,10 @@ fn reconcile(args: &ReconcileArgs, output: Output) -> Result<(), Failure> {
     }
     match (found.complete, found.unresolved.len()) {
         (true, 0) => Ok(()),
+        (false, _) if found.stirred => {
+            Err(Failure::internal("reports kept coming between the broker's answers")
+                .next("ask again when less is traded; the next comes by itself"))
+        }
         (false, _) => Err(Failure::internal("the broker did not answer everything")
             .next("it is asked again by itself; `optionsib status` shows the link")),
         (true, count) => Err(Failure::internal(format!("{count} differences without a reason"))

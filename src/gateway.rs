@@ -18,7 +18,7 @@ use exchange::margin::{MarginRule, ScanRule};
 use exchange::recorded::RecordedMarket;
 use exchange::{Exchange, ExchangeConfig, MarketSource, MarketStep};
 use gateway::control::Status;
-use gateway::server::{Host, MarketClock, serve};
+use gateway::server::{Bounds, Host, MarketClock, serve};
 use gateway::world::{Settings, World};
 use market::instrument::{ConId, InstrumentKind};
 use market::lean::{BadRows, Day, RecordedDay};
@@ -138,6 +138,7 @@ async fn run(args: &GatewayArgs, output: Output, prepared: Prepared) -> Result<(
         clock: MarketClock::new(prepared.clock, args.speed),
         listener,
         control,
+        bounds: Bounds::default(),
         on_status: Box::new(move |status| {
             let comparable = Status { market_nanos: 0, ..status.clone() };
             if !silent && comparable != last {

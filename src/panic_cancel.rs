@@ -1,100 +1,181 @@
 //! `optionsib panic`: cancels the node's own working orders at the broker, with nothing of the node
-//! needed but its number: no journal, no snapshot, no running process.
+//! needed but its number: no journal, no snapshot, no running process, and no configuration if
+//! three flags say where and who.
 //!
 //! It connects under the order client's id, asks what works, cancels what carries a reference of
-//! this installation (or of any, if `--all` asks for it), and asks again until none is left. A node
-//! that runs holds that id: it is to be halted instead, which cancels as well. Orders of others and
-//! of the broker's screen are never touched.
+//! this installation (or of any, if `--all` asks for it), and asks again; the decisions are those
+//! of `broker::sweep`. A node that runs holds that id: it is to be halted instead, which cancels as
+//! well. Orders of others and of the broker's screen are never touched.
+
+mod report;
 
 use crate::cli::{Output, PanicArgs};
-use crate::configuration::{BrokerKind, Configuration, Source};
+use crate::configuration::{BrokerAccess, BrokerKind, ConfigurationError};
 use crate::failure::{Exit, Failure};
-use crate::gateway::notice;
+use crate::gateway::notice::{self, Notice};
 use crate::terminal;
-use broker::ib::{Environment, Gateway, IbOrderPort, IbSettings};
-use broker::port::{BrokerEvent, OrderPort, WriteError};
-use broker::wire_fence::WireFence;
-use market::time::Timestamp;
-use serde::Serialize;
+use broker::ib::{Environment, IbSettings, Open, SweepClient};
+use broker::sweep::{Sweep, SweepDeadlines, SweepEvent, SweepStep};
+use market::time::{ProcessTime, Timestamp};
+use report::PanicReport;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
-use trading::id::{InstallId, IntentKey, OrderId};
-use trading::report::{Answer, OpenOrder, Question};
-use trading::trading_state::HaltEpoch;
+use trading::id::{AccountId, InstallId, IntentKey};
 
-/// A connection and each answer may take so long.
-const ANSWER_WITHIN: Duration = Duration::from_secs(15);
-/// All cancels have to be confirmed by then.
-const CONFIRMED_WITHIN: Duration = Duration::from_secs(30);
-const ASK_EVERY: Duration = Duration::from_millis(250);
-
-/// What was done.
-#[derive(Debug, Serialize)]
-struct PanicReport {
-    /// References of orders that work no more: canceled, or filled before the cancel came.
-    ended: Vec<String>,
-    /// References of own orders that still work.
-    remaining: Vec<String>,
-    /// Working orders that are not ours.
-    others: usize,
-}
+/// Without a first connection by then there is none.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(15);
+/// All of it, broken links included.
+const DONE_WITHIN: Duration = Duration::from_secs(60);
 
 /// Runs the command.
 ///
 /// # Errors
-/// No broker, a node that holds the client id, or orders that still work.
+/// No broker, a node that holds the client id, orders that still work, or no certainty about it.
 pub fn panic(args: &PanicArgs, output: Output) -> Result<(), Failure> {
-    let configuration = Configuration::load(&Source {
-        folder: &args.config,
-        environment: args.environment,
-        strategies: None,
-    })?;
-    let address = address(args, &configuration)?;
+    let access = access(args)?;
+    let install = if args.all { None } else { Some(install(&args.state.state)?) };
     let now = Arc::new(|| Timestamp::from_nanos(notice::wall_nanos()));
-    let mut settings = IbSettings::paper(&address, configuration.account.clone(), now);
-    settings.order_client = configuration.broker.order_client;
-    if args.environment == crate::cli::Environment::Live {
+    let mut settings = IbSettings::paper(&access.address, access.account, now);
+    settings.order_client = access.client;
+    if !settings.account.0.starts_with('D') {
+        // Cancels are for either kind of account.
         settings.environment = Environment::Live;
     }
-    let install = if args.all { None } else { Some(install(&args.state.state)?) };
-    let fence = Arc::new(WireFence::new(HaltEpoch::default(), None));
-    let mut port = IbOrderPort::new(Gateway::new(settings), fence);
-    let report = cancel_all(&mut port, |order| is_ours(order, install));
-    port.disconnect();
-    let report = report?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::internal("no runtime can be made").because(error))?;
+    let sweep = runtime.block_on(sweep(&settings, install));
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    if sweep.connections() == 0 {
+        return Err(unreachable(sweep.trouble().unwrap_or("the broker can't be reached")));
+    }
+    let report = PanicReport::of(&sweep, settings.order_client);
     if output.json {
         terminal::print_json(&report)?;
     } else {
-        let (done, left) = (report.ended.len(), report.others);
-        terminal::print(&format!(
-            "{done} own orders work no more (look at positions: one may have filled), {left} of \
-             others untouched"
-        ))?;
+        terminal::print(&report.text())?;
     }
-    if report.remaining.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::internal(format!("{} own orders still work", report.remaining.len()))
-        .because(report.remaining.join(", "))
-        .next("run it again, and cancel them on the broker's own screen"))
+    report.verdict()
 }
 
-fn address(args: &PanicArgs, configuration: &Configuration) -> Result<String, Failure> {
-    if let Some(address) = &args.address {
-        return Ok(address.to_string());
+async fn sweep(settings: &IbSettings, install: Option<InstallId>) -> Sweep {
+    let started = Instant::now();
+    let now = || {
+        let passed = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        ProcessTime::from_nanos(passed)
+    };
+    let (connected, done) = (now() + CONNECTED_WITHIN, now() + DONE_WITHIN);
+    let deadlines = SweepDeadlines { connected, done };
+    let mut sweep = Sweep::new(settings.order_client, deadlines);
+    let mut client: Option<SweepClient> = None;
+    let mut step = SweepStep::Connect(now());
+    while step != SweepStep::Done {
+        if let SweepStep::Connect(at) | SweepStep::AskOpen(at) = &step {
+            tokio::time::sleep(at.since(now())).await;
+        }
+        let event = carry_out(&step, &mut client, settings).await;
+        let event = event.unwrap_or_else(|reason| SweepEvent::Lost { reason });
+        step = sweep.on(event, |reference| is_ours(reference, install), now());
     }
-    if configuration.broker.kind == BrokerKind::Ib {
-        return Ok(configuration.broker.address.to_string());
+    if let Some(client) = client {
+        client.end().await;
     }
+    sweep
+}
+
+async fn carry_out(
+    step: &SweepStep,
+    connection: &mut Option<SweepClient>,
+    settings: &IbSettings,
+) -> Result<SweepEvent, String> {
+    if let SweepStep::Connect(_) = step {
+        if let Some(before) = connection.take() {
+            before.end().await;
+        }
+        *connection = Some(SweepClient::connect(settings).await?);
+        return Ok(SweepEvent::Connected);
+    }
+    let client = connection.as_ref().ok_or("there is no connection")?;
+    match step {
+        SweepStep::Cancel(numbers) => {
+            for number in numbers {
+                client.cancel(*number).await?;
+            }
+            Ok(SweepEvent::Written)
+        }
+        SweepStep::AskEnded => Ok(SweepEvent::Ended(client.ended_orders().await?)),
+        SweepStep::AskOpen(_) | SweepStep::Connect(_) | SweepStep::Done => {
+            let Open { orders, missing } = client.open_orders().await?;
+            Ok(SweepEvent::Open { orders, missing })
+        }
+    }
+}
+
+/// Where and who.
+struct Access {
+    address: String,
+    client: i32,
+    account: AccountId,
+}
+
+/// By flags; what they don't say by the files; what those don't say by the gateway that runs in the
+/// state folder. With all three flags no file is read.
+fn access(args: &PanicArgs) -> Result<Access, Failure> {
+    let account = || args.account.clone().map(AccountId);
+    if let (Some(address), Some(client), Some(account)) = (args.address, args.client_id, account())
+    {
+        return Ok(Access { address: address.to_string(), client, account });
+    }
+    let files = BrokerAccess::load(&args.config, args.environment);
     let folder = args.state.state.join("venue");
-    let found = notice::running(&folder).ok().flatten();
-    found.map(|found| found.listening).ok_or_else(|| {
-        Failure::new(Exit::Unreachable, "no gateway is known")
+    let running = notice::running(&folder).ok().flatten();
+    let address = match (args.address, &files) {
+        (Some(address), _) => Some(address.to_string()),
+        (None, Ok(files)) if files.kind == BrokerKind::Ib => Some(files.address.to_string()),
+        (None, _) => running.as_ref().map(|found| found.listening.clone()),
+    };
+    let client = args.client_id.or(files.as_ref().ok().map(|files| files.order_client));
+    let account = account().or_else(|| match &files {
+        Ok(files) => Some(files.account.clone()),
+        Err(_) => own_account(args, running.as_ref()),
+    });
+    match (address, client, account) {
+        (Some(address), Some(client), Some(account)) => Ok(Access { address, client, account }),
+        (None, ..) if files.is_ok() => Err(Failure::new(Exit::Unreachable, "no gateway is known")
             .because(format!("none runs in {}", folder.display()))
-            .next("say where it listens with --address HOST:PORT")
-    })
+            .next("say where it listens with --address IP:PORT")),
+        (address, client, account) => {
+            Err(not_said(files.err(), address.is_none(), client.is_none(), account.is_none()))
+        }
+    }
+}
+
+/// The account of the gateway that the node itself has started, if that is the one to be asked.
+fn own_account(args: &PanicArgs, running: Option<&Notice>) -> Option<AccountId> {
+    let is_asked =
+        |found: &&Notice| args.address.is_none_or(|address| address.to_string() == found.listening);
+    running.filter(is_asked).map(|found| AccountId(found.account.clone()))
+}
+
+fn not_said(
+    error: Option<ConfigurationError>,
+    address: bool,
+    client: bool,
+    account: bool,
+) -> Failure {
+    let flags =
+        [(address, "--address IP:PORT"), (client, "--client-id N"), (account, "--account ID")];
+    let missing: Vec<&str> =
+        flags.into_iter().filter(|(is_missing, _)| *is_missing).map(|(_, flag)| flag).collect();
+    let why = error.map(|error| error.to_string()).unwrap_or_default();
+    Failure::new(
+        Exit::Configuration,
+        "the files don't say where the broker is and who we are there",
+    )
+    .because(why)
+    .next(format!("say it with {}", missing.join(" ")))
 }
 
 /// The installation's number. Without it nobody knows which orders are this node's, and another's
@@ -111,80 +192,12 @@ fn install(state: &Path) -> Result<InstallId, Failure> {
     })
 }
 
-fn is_ours(order: &OpenOrder, install: Option<InstallId>) -> bool {
-    let key = IntentKey::parse(&order.reference);
+fn is_ours(reference: &str, install: Option<InstallId>) -> bool {
+    let key = IntentKey::parse(reference);
     key.is_ok_and(|key| install.is_none_or(|install| key.install == install))
 }
 
-fn cancel_all(
-    port: &mut IbOrderPort,
-    is_ours: impl Fn(&OpenOrder) -> bool,
-) -> Result<PanicReport, Failure> {
-    let (tell, told) = channel();
-    port.connect(1, Box::new(move |event| drop(tell.send(event))));
-    until(&told, ANSWER_WITHIN, |event| {
-        matches!(event, BrokerEvent::Connected { .. }).then_some(())
-    })?;
-    let deadline = Instant::now() + CONFIRMED_WITHIN;
-    let mut asked: Vec<(OrderId, String)> = Vec::new();
-    let mut ticket = 0;
-    loop {
-        ticket += 1;
-        port.ask(ticket, Question::OpenOrders).map_err(|error| lost(&error.to_string()))?;
-        let open = until(&told, ANSWER_WITHIN, |event| match event {
-            BrokerEvent::Answer { ticket: of, answer: Answer::OpenOrders(open) }
-                if of == ticket =>
-            {
-                Some(open)
-            }
-            _ => None,
-        })?;
-        let (ours, others): (Vec<_>, Vec<_>) = open.into_iter().partition(&is_ours);
-        for order in &ours {
-            match port.cancel(order.order_id) {
-                // Another client id placed it: it stays among those that remain.
-                Ok(()) | Err(WriteError::Unwritable(_)) => {}
-                Err(error) => return Err(lost(&error.to_string())),
-            }
-            if !asked.iter().any(|(order_id, _)| *order_id == order.order_id) {
-                asked.push((order.order_id, order.reference.clone()));
-            }
-        }
-        if ours.is_empty() || Instant::now() >= deadline {
-            let remaining: Vec<String> = ours.iter().map(|order| order.reference.clone()).collect();
-            let ended = asked.into_iter().map(|(_, reference)| reference);
-            let ended = ended.filter(|reference| !remaining.contains(reference)).collect();
-            return Ok(PanicReport { ended, remaining, others: others.len() });
-        }
-        std::thread::sleep(ASK_EVERY);
-    }
-}
-
-/// Hears until there is what is waited for.
-fn until<T>(
-    told: &Receiver<BrokerEvent>,
-    within: Duration,
-    mut look: impl FnMut(BrokerEvent) -> Option<T>,
-) -> Result<T, Failure> {
-    let deadline = Instant::now() + within;
-    loop {
-        match told.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(BrokerEvent::Disconnected { reason } | BrokerEvent::HumanNeeded { reason }) => {
-                return Err(lost(&reason));
-            }
-            Ok(event) => {
-                if let Some(found) = look(event) {
-                    return Ok(found);
-                }
-            }
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                return Err(lost("the broker did not answer in time"));
-            }
-        }
-    }
-}
-
-fn lost(reason: &str) -> Failure {
+fn unreachable(reason: &str) -> Failure {
     Failure::new(Exit::Unreachable, "the orders could not be canceled").because(reason).next(
         "if the node runs it holds the client id: `optionsib halt` cancels too; otherwise use the \
          broker's own screen",

@@ -8,6 +8,7 @@ use crate::configuration::{Configuration, Source, tomes_in};
 use crate::failure::{Exit, Failure};
 use crate::terminal;
 use actors::node::Product;
+use broker::downtime::DowntimeSchedule;
 use chaos::medium::Medium;
 use chaos::simulation::{ChaosSpec, NodeSettings, SimulationSpec, run};
 use exchange::day::Days;
@@ -177,6 +178,8 @@ fn spec(
             limits: configuration.limits.clone(),
             breakers,
             link: configuration.link,
+            // The exchange in process is never away.
+            downtime: DowntimeSchedule::none(),
             reconcile: desk::reconcile::ReconcilePolicy::default(),
             tomes,
         },

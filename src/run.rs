@@ -2,19 +2,20 @@
 //!
 //! It prepares the state folder, finds or starts the gateway, launches the tree on its runtimes,
 //! watches it from a thread, serves the API, and ends in order: SIGTERM and Ctrl-C drain, snapshot
-//! and exit 0; a root that exhausted its restarts halts, cancels and exits 70.
+//! and exit 0; a root that exhausted its restarts halts, cancels and exits 70. What it assembles is
+//! public, so that a benchmark measures the same node.
 
 mod abort_at;
 mod api_role;
 mod gateway_process;
-mod halt_file;
+pub mod halt_file;
 mod hooks;
 mod ownership;
 mod plane;
-mod runtimes;
-mod state;
-mod venue;
-mod wiring;
+pub mod runtimes;
+pub mod state;
+pub mod venue;
+pub mod wiring;
 
 use crate::cli::{Environment, Output, RunArgs};
 use crate::configuration::{Configuration, Source};

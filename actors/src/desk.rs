@@ -486,7 +486,8 @@ impl DeskRole {
                     Stage::Running(running) => running.link,
                     Stage::Recovering { .. } => None,
                 };
-                let unknown = LinkStatus { state: LinkState::Connecting, generation: 0 };
+                let unknown =
+                    LinkStatus { state: LinkState::Connecting, generation: 0, human: None };
                 link_event(link.unwrap_or(unknown), Some(order_id.0))
             }
             DeskMessage::SendOutcome(outcome) => DeskEvent::SendOutcome {

@@ -5,6 +5,7 @@
 use crate::views::Views;
 use ::strategy::certificate::{Certificate, Environment, Fingerprint};
 use arc_swap::ArcSwap;
+use broker::downtime::DowntimeSchedule;
 use desk::desk::{ExDividend, Surroundings};
 use market::calendar::Calendar;
 use market::corporate_action::DividendSchedule;
@@ -49,6 +50,8 @@ pub struct Layers {
     pub views: Views,
     /// Where the node runs: paper lets the uncertified trade, marked so; live never.
     pub environment: Environment,
+    /// When the broker is expected to be away.
+    pub downtime: DowntimeSchedule,
 }
 
 impl Layers {
@@ -110,6 +113,10 @@ impl Surroundings for Layers {
     fn session_open(&self, order: &Order, at: Timestamp) -> bool {
         let calendars = self.calendars_of(order);
         calendars.is_some_and(|calendars| calendars.iter().all(|calendar| calendar.is_open(at)))
+    }
+
+    fn entries_frozen(&self, at: Timestamp) -> Option<String> {
+        self.downtime.phase(at).entries_frozen()
     }
 
     fn dividends(&self, stock: ConId, from: Timestamp, until: Timestamp) -> Vec<ExDividend> {

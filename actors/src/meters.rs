@@ -15,6 +15,7 @@ use ::metrics::Counter;
 use ::risk::limits::Limits;
 use ::risk::risk_book::RiskBook;
 use arc_swap::ArcSwap;
+use broker::downtime::{DowntimePhase, DowntimeSchedule};
 use broker::link::LinkState;
 use desk::order_state::OrderState;
 use desk::view::DeskView;
@@ -53,6 +54,8 @@ pub struct MetersSpec {
     pub states: Arc<ArcSwap<TradingStates>>,
     /// Where the link stands.
     pub link: Arc<ArcSwap<LinkStatus>>,
+    /// When the broker is expected to be away.
+    pub downtime: DowntimeSchedule,
     /// The journal.
     pub journal: JournalPort,
     /// The views.
@@ -150,6 +153,12 @@ impl MetersRole {
                 LinkState::NeedsHuman => 6.0,
             },
         );
+        let downtime = match self.spec.downtime.phase(cx.now().market) {
+            DowntimePhase::Clear => 0.0,
+            DowntimePhase::Ahead(_) => 1.0,
+            DowntimePhase::On(_) => 2.0,
+        };
+        gauge(metrics::BROKER_DOWNTIME, &[], downtime);
         let ready = view.ready && link == LinkState::Ready;
         gauge(metrics::READY, &[], f64::from(u8::from(ready)));
         gauge(metrics::JOURNAL_DURABLE, &[], self.spec.journal.durable().0 as f64);

@@ -221,11 +221,13 @@ fn trade(wiring: &Wiring, parts: &NodeParts) -> SupervisorSpec {
     let session = SessionSpec {
         port: wiring.order_port.clone(),
         timing: wiring.link,
+        downtime: wiring.downtime.clone(),
         generations: parts.link_generations.clone(),
         status: parts.link.clone(),
         desk: parts.desk.clone(),
         reconciler: parts.reconciler.clone(),
         audit: parts.audit.clone(),
+        alarm: wiring.alarm.clone(),
     };
     let desk = DeskSpec {
         config: wiring.desk.clone(),
@@ -377,6 +379,7 @@ fn ops(wiring: &Wiring, parts: &NodeParts, extra: Vec<ChildSpec>) -> SupervisorS
         limits: wiring.limits.clone(),
         states: parts.states.clone(),
         link: parts.link.clone(),
+        downtime: wiring.downtime.clone(),
         journal: parts.journal.clone(),
         views: parts.views.clone(),
         products: parts.product_counts(),

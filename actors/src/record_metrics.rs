@@ -40,10 +40,14 @@ pub fn count(record: &Record) {
             let outcome = match (report.complete, report.unresolved.is_empty()) {
                 (true, true) => "balanced",
                 (true, false) => "unresolved",
+                (false, _) if report.stirred => "stirred",
                 (false, _) => "incomplete",
             };
             metrics::RECONCILIATIONS.counter(&[outcome]).increment(1);
-            metrics::BREAKS.gauge(&[]).set(report.unresolved.len() as f64);
+            // What is incomplete compares nothing.
+            if report.complete {
+                metrics::BREAKS.gauge(&[]).set(report.unresolved.len() as f64);
+            }
         }
         _ => {}
     }

@@ -15,7 +15,8 @@ use crate::runtime::protocol::ProtocolStep;
 use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
 use crate::runtime::role_ref::RoleRef;
 use arc_swap::ArcSwap;
-use broker::link::{BrokerLink, LinkEffect, LinkInput, LinkState, LinkTiming};
+use broker::downtime::DowntimeSchedule;
+use broker::link::{BrokerLink, HumanCause, LinkEffect, LinkInput, LinkState, LinkTiming};
 use broker::port::{BrokerEvent, OrderPort, WriteError};
 use market::time::ProcessTime;
 use risk::cleared::Cleared;
@@ -32,6 +33,8 @@ pub struct LinkStatus {
     pub state: LinkState,
     /// The generation that it belongs to.
     pub generation: u32,
+    /// Why a person is asked for, while one is.
+    pub human: Option<HumanCause>,
 }
 
 /// What the session needs.
@@ -41,6 +44,8 @@ pub struct SessionSpec {
     pub port: Arc<dyn Fn() -> Box<dyn OrderPort> + Send + Sync>,
     /// How long the link waits for what.
     pub timing: LinkTiming,
+    /// When the broker is expected to be away.
+    pub downtime: DowntimeSchedule,
     /// The last link generation that was used in this process; it never goes back.
     pub generations: Arc<AtomicU32>,
     /// Where the link's state is published.
@@ -51,6 +56,8 @@ pub struct SessionSpec {
     pub audit: Audit,
     /// Who hears answers.
     pub reconciler: RoleRef<ReconcilerMessage>,
+    /// Tells a person.
+    pub alarm: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
 /// What the session is told.
@@ -140,27 +147,33 @@ pub struct SessionRole {
     spec: SessionSpec,
     port: Box<dyn OrderPort>,
     link: BrokerLink,
+    /// Why the last attempt or connection failed, for whoever is told.
+    last_failure: String,
 }
 
 impl SessionRole {
     /// Begins to connect.
     pub fn start(spec: &SessionSpec, cx: &mut Context<SessionMessage>) -> Result<Self, RoleError> {
         let generation = spec.generations.load(Ordering::Acquire);
-        let link = BrokerLink::new(spec.timing, generation, cx.now().process);
+        let link = BrokerLink::new(spec.timing, spec.downtime.clone(), generation, cx.now());
         // The old connection went with the old incarnation.
-        spec.status.store(Arc::new(LinkStatus { state: LinkState::Down, generation }));
-        Ok(Self { spec: spec.clone(), port: (spec.port)(), link })
+        let down = LinkStatus { state: LinkState::Down, generation, human: None };
+        spec.status.store(Arc::new(down));
+        let last_failure = "nothing was heard of it".to_owned();
+        Ok(Self { spec: spec.clone(), port: (spec.port)(), link, last_failure })
     }
 
     fn run(&mut self, input: LinkInput, cx: &mut Context<SessionMessage>) {
-        for effect in self.link.on(input, cx.now().process) {
+        let effects = self.link.on(input, cx.now());
+        let human = self.link.human_cause();
+        for effect in effects {
             match effect {
                 LinkEffect::Connect { generation } => self.connect(generation, cx),
                 LinkEffect::Disconnect => self.port.disconnect(),
                 // The reconciler begins by itself when the link is published as reconciling.
                 LinkEffect::Reconcile { .. } => {}
                 LinkEffect::Publish { state, generation } => {
-                    let status = LinkStatus { state, generation };
+                    let status = LinkStatus { state, generation, human };
                     self.spec.status.store(Arc::new(status));
                     let _ = self.spec.desk.send(DeskMessage::Link(status));
                     let _ = self.spec.reconciler.send(ReconcilerMessage::Link(status));
@@ -172,6 +185,10 @@ impl SessionRole {
                         cx.unready();
                         self.spec.audit.tell(move |auditor| auditor.on_not_ready(now));
                     }
+                }
+                LinkEffect::Alarm { cause } => {
+                    let text = format!("{} ({})", cause.sentence(), self.last_failure);
+                    (self.spec.alarm)(&text);
                 }
             }
         }
@@ -203,17 +220,22 @@ impl SessionRole {
                 Ok(())
             }
             BrokerEvent::Disconnected { reason } => {
-                tracing::warn!(reason, "the broker link is down");
+                self.log_failure(reason, "the broker link is down", cx);
                 self.run(LinkInput::Disconnected, cx);
                 Ok(())
             }
             BrokerEvent::BrokerLost { reason } => {
-                tracing::warn!(reason, "the broker can't be reached");
+                self.log_failure(reason, "the broker can't be reached", cx);
                 self.run(LinkInput::BrokerLost, cx);
                 Ok(())
             }
             BrokerEvent::BrokerBack { reason } => {
                 tracing::info!(reason, "the broker is back");
+                if self.link.state() != LinkState::Degraded {
+                    // It was away, and nobody said so: what happened meanwhile is missing.
+                    let _ = self.spec.reconciler.send(ReconcilerMessage::Stirred);
+                    let _ = self.spec.reconciler.send(ReconcilerMessage::Request(reason));
+                }
                 self.run(LinkInput::BrokerBack, cx);
                 Ok(())
             }
@@ -224,7 +246,7 @@ impl SessionRole {
                 Ok(())
             }
             BrokerEvent::HumanNeeded { reason } => {
-                tracing::error!(reason, "the broker link needs a person");
+                self.log_failure(reason, "the broker link needs a person", cx);
                 self.run(LinkInput::HumanNeeded, cx);
                 Ok(())
             }
@@ -238,6 +260,17 @@ impl SessionRole {
                 Ok(())
             }
         }
+    }
+
+    /// What comes every night, or was told to a person already, is no warning.
+    fn log_failure(&mut self, reason: String, what: &str, cx: &Context<SessionMessage>) {
+        let expected = self.spec.downtime.on(cx.now().market).is_some();
+        if expected || self.link.state() == LinkState::NeedsHuman {
+            tracing::info!(reason, expected, "{what}");
+        } else {
+            tracing::warn!(reason, "{what}");
+        }
+        self.last_failure = reason;
     }
 
     /// What the broker said about orders must not be lost silently: if the desk can't take it, this

@@ -18,6 +18,7 @@ use crate::report::{DayReport, Folded, ReportError, ResultOfTheDay, SCHEMA_VERSI
 use actors::auditor::Audit;
 use actors::node::Product;
 use audit::AuditSettings;
+use broker::downtime::DowntimeSchedule;
 use broker::link::LinkTiming;
 use broker::simulated::{SimulatedVenue, VenueError};
 use desk::reconcile::ReconcilePolicy;
@@ -73,6 +74,8 @@ pub struct NodeSettings {
     pub breakers: BreakerLimits,
     /// The link's timing.
     pub link: LinkTiming,
+    /// When the broker is expected to be away.
+    pub downtime: DowntimeSchedule,
     /// How the broker is asked.
     pub reconcile: ReconcilePolicy,
     /// The strategies.

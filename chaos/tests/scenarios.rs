@@ -18,6 +18,8 @@ mod settings;
 #[path = "scene/wishes.rs"]
 mod wishes;
 
+#[path = "scenarios/downtime.rs"]
+mod downtime;
 #[path = "scenarios/halt.rs"]
 mod halt;
 #[path = "scenarios/hashes.rs"]

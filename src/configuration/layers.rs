@@ -89,10 +89,13 @@ fn merge(base: &mut Value, over: &Value) {
 fn has(layer: &Value, key: &str) -> bool {
     let mut at = layer;
     for part in key.split('.') {
-        let name = part.split('[').next().unwrap_or(part);
-        match at.get(name) {
-            Some(below) => at = below,
-            None => return false,
+        let mut names = part.split('[');
+        let Some(below) = names.next().and_then(|name| at.get(name)) else { return false };
+        at = below;
+        for number in names {
+            let row = number.trim_end_matches(']').parse::<usize>().ok();
+            let Some(below) = row.and_then(|row| at.get(row)) else { return false };
+            at = below;
         }
     }
     true

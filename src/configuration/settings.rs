@@ -1,10 +1,13 @@
 //! The keys of the configuration files as strict types, and the ranges of their values.
 
 use super::layers::Layers;
-use super::{BrokerKind, BrokerSettings, Configuration, ConfigurationError, JournalSettings};
+use super::{
+    BrokerAccess, BrokerKind, BrokerSettings, Configuration, ConfigurationError, JournalSettings,
+};
 use super::{LogSettings, MarketSettings};
 use super::{SCHEMA_VERSION, SnapshotSettings, VenueSettings, WatchdogSettings};
 use crate::cli::Environment;
+use broker::downtime::{DowntimeSchedule, DowntimeSettings};
 use broker::link::LinkTiming;
 use exchange::fees::FeeSchedule;
 use market::money::{Currency, Money};
@@ -31,6 +34,7 @@ pub(super) struct Settings {
     market: Market,
     pub(super) venue: Venue,
     link: LinkTiming,
+    pub(super) downtime: DowntimeSettings,
     journal: Journal,
     snapshots: Snapshots,
     limits: Limits,
@@ -55,6 +59,36 @@ struct Broker {
     order_client_id: i32,
     data_client_id: i32,
     lines: u16,
+}
+
+/// The keys that a connection to the broker needs, whatever stands beside them.
+#[derive(Deserialize)]
+pub(super) struct BrokerKeys {
+    account: AnyAccount,
+    broker: AnyBroker,
+}
+
+#[derive(Deserialize)]
+struct AnyAccount {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct AnyBroker {
+    kind: BrokerKind,
+    address: SocketAddr,
+    order_client_id: i32,
+}
+
+impl BrokerKeys {
+    pub(super) fn access(self) -> BrokerAccess {
+        BrokerAccess {
+            kind: self.broker.kind,
+            address: self.broker.address,
+            order_client: self.broker.order_client_id,
+            account: AccountId(self.account.id),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -217,6 +251,9 @@ impl Settings {
             ("link.connect_timeout_ms", ms(link.connect_timeout_ms), 100.0, 120_000.0),
             ("link.backoff_min_ms", ms(link.backoff_min_ms), 1.0, 600_000.0),
             ("link.backoff_max_ms", ms(link.backoff_max_ms), 1.0, 600_000.0),
+            ("link.unready_limit_ms", ms(link.unready_limit_ms), 1_000.0, 3_600_000.0),
+            ("link.human_after_ms", ms(link.human_after_ms), 1_000.0, 3_600_000.0),
+            ("link.probe_ms", ms(link.probe_ms), 1_000.0, 3_600_000.0),
             ("journal.segment_mib", ms(journal.segment_mib), 1.0, 1_024.0),
             (
                 "journal.not_durable_records_max",
@@ -260,6 +297,7 @@ impl Settings {
         environment: Environment,
         tomes: Vec<Tome>,
         (fees, fees_file): (FeeSchedule, PathBuf),
+        downtime: DowntimeSchedule,
         fingerprint: String,
     ) -> Configuration {
         let ms = Duration::from_millis;
@@ -288,6 +326,7 @@ impl Settings {
                 fees_file,
             },
             link: self.link,
+            downtime,
             journal: JournalSettings {
                 segment_bytes: self.journal.segment_mib << 20,
                 not_durable_records_max: self.journal.not_durable_records_max,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::failure::{Exit, Failure};
+use market::time::Timestamp;
 use std::fs;
 use tempfile::TempDir;
 
@@ -122,6 +123,40 @@ fn a_value_out_of_range_is_named_with_what_is_allowed() {
         replace(&folder, "main.yaml", from, to);
         names(&problem(&folder), &["main.yaml: ", key, allowed]);
     }
+}
+
+#[test]
+fn our_own_gateway_is_never_expected_to_be_away_and_ib_is_every_night() {
+    // 23:50 in New York, a Wednesday.
+    let night = Timestamp::from_seconds(1_795_668_600);
+    for (environment, frozen) in
+        [(Environment::Dev, false), (Environment::Paper, true), (Environment::Live, true)]
+    {
+        let configuration = load(Path::new(SHIPPED), environment).unwrap();
+        let phase = configuration.downtime.phase(night);
+        assert_eq!(phase.entries_frozen().is_some(), frozen, "{environment:?}");
+    }
+}
+
+#[test]
+fn a_downtime_that_is_none_is_named_with_its_row_in_the_file_that_has_it() {
+    let paper = |folder: &TempDir| {
+        let error = load(folder.path(), Environment::Paper).expect_err("the copy is spoilt");
+        Failure::from(error).to_string()
+    };
+    for (from, to, key) in [
+        ("at: \"00:15\"", "at: \"0:75\"", "expected[2].at"),
+        ("minutes: 240", "minutes: 1440", "expected[3].minutes"),
+        ("days: [sunday]", "days: [someday]", "expected[1].days[0]"),
+        ("days: [sunday]", "days: []", "expected[1].days"),
+    ] {
+        let folder = copy();
+        replace(&folder, "environment/paper.yaml", from, to);
+        names(&paper(&folder), &["paper.yaml: downtime.", key]);
+    }
+    let folder = copy();
+    replace(&folder, "main.yaml", "zone: America/New_York", "zone: New_York");
+    names(&paper(&folder), &["main.yaml: downtime.zone", "America/New_York"]);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use actors::runtime::fault::{ArmedRule, CERTAIN_PPM, Fault, FaultBoard, FaultErr
 use actors::runtime::role::RolePath;
 use actors::runtime::role_ref::AskError;
 use actors::snapshots::SnapshotsMessage;
+use broker::downtime::DowntimeSchedule;
 use broker::link::LinkState;
 use desk::record::Record;
 use market::instrument::{Catalog, ConId, Contract};
@@ -44,6 +45,7 @@ pub struct NodeControl {
     account: String,
     broker: String,
     limits: Limits,
+    downtime: DowntimeSchedule,
 }
 
 impl NodeControl {
@@ -66,6 +68,7 @@ impl NodeControl {
             account: configuration.account.to_string(),
             broker,
             limits: configuration.limits.clone(),
+            downtime: configuration.downtime.clone(),
         }
     }
 
@@ -144,16 +147,20 @@ impl ControlPlane for NodeControl {
     fn status(&self) -> StatusView {
         let parts = self.parts();
         let (view, states) = (parts.desk_view.load(), parts.states.load());
-        let link = parts.link.load().state;
+        let link = **parts.link.load();
         let markets = parts.views.markets();
         let market_time = markets.values().map(|view| view.time).max();
         let now = self.clock.now();
         StatusView {
             schema_version: SCHEMA_VERSION,
-            ready: view.ready && link == LinkState::Ready && states.account != TradingState::Halted,
+            ready: view.ready
+                && link.state == LinkState::Ready
+                && states.account != TradingState::Halted,
             trading_state: states.account.name().to_owned(),
             halt_reason: parts.fence.halted(),
-            broker_link: link.name().to_owned(),
+            broker_link: link.state.name().to_owned(),
+            needs_human: link.human.map(|cause| cause.sentence().to_owned()),
+            entries_frozen: self.downtime.phase(now.market).entries_frozen(),
             violations: parts.audit.verdict().violations_total(),
             journal_seq: parts.journal.durable().0,
             open_orders: view.orders.iter().filter(|order| order.state.is_live()).count() as u64,
@@ -185,6 +192,16 @@ impl ControlPlane for NodeControl {
                     link.generation,
                     self.broker
                 );
+                for word in [
+                    link.human.map(|cause| cause.sentence().to_owned()),
+                    self.downtime.phase(self.clock.now().market).entries_frozen(),
+                ]
+                .into_iter()
+                .flatten()
+                {
+                    row.detail.push_str("; ");
+                    row.detail.push_str(&word);
+                }
             }
             row
         };
@@ -447,6 +464,7 @@ fn reconciliation_view(catalog: &Catalog, last: &LastReconciliation) -> Reconcil
         link_generation: report.link_generation,
         rounds: report.rounds,
         complete: report.complete,
+        stirred: report.stirred,
         positions: report.positions.iter().map(position).collect(),
         cash: cash.collect(),
         open_orders: report.open_orders.iter().map(order).collect(),

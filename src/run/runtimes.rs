@@ -81,7 +81,7 @@ impl NodeRuntimes {
 
 /// A runtime that looks at its timers after every few turns of its tasks. Tokio's 61 are seconds
 /// where each turn drains a full mailbox, and a watchdog takes the missing pulse for a stuck one.
-pub(super) fn builder() -> Builder {
+pub fn builder() -> Builder {
     let mut builder = Builder::new_current_thread();
     builder.enable_all().event_interval(TURNS_BETWEEN_TIMERS);
     builder

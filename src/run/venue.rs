@@ -3,7 +3,7 @@
 //! tree: lines are pinned, new listings taken in.
 //!
 //! Terms are kept in the state folder's `contracts.json`: details are throttled at IB, expired
-//! options are told no more, and the ledger still holds them.
+//! options and paid dividends are told no more, and the ledger still needs them.
 
 use super::gateway_process::{self, GatewayPlan};
 use crate::cli::RunArgs;
@@ -17,7 +17,8 @@ use exchange::day::utc_day;
 use market::calendar::Calendar;
 use market::corporate_action::DividendSchedule;
 use market::instrument::{ConId, Instrument, InstrumentKind};
-use market::time::Timestamp;
+use market::time::{Date, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,8 @@ const DETAILS_WITHIN: Duration = Duration::from_secs(60);
 const DIVIDENDS_WITHIN: Duration = Duration::from_secs(10);
 /// Terms are kept for so long after their last trade: until everybody has booked what followed.
 const KEPT_AFTER_EXPIRY: Duration = Duration::from_secs(30 * 86_400);
+/// As are dividends after their ex-date.
+const PAID_KEPT_DAYS: i32 = 30;
 /// Chains are asked again after so much market time, for strikes that the spot has come near to.
 const CHAINS_EVERY: Duration = Duration::from_secs(600);
 /// But not more often than this, however fast the market runs.
@@ -127,7 +130,8 @@ impl Venue {
 
     /// Learns the products: what was kept, and what is listed now.
     fn learn(&mut self) -> Result<(), Failure> {
-        let mut known = kept(&self.path);
+        let Known { instruments: mut known, dividends } = kept(&self.path);
+        self.dividends = dividends;
         for instrument in &known {
             self.gateway.contracts.insert(instrument.clone());
         }
@@ -149,14 +153,20 @@ impl Venue {
         }
         let now = self.clock.now().market;
         known.retain(|one| is_kept(one, now));
-        keep(&self.path, &known)?;
         let today = utc_day(now);
         for stock in known.iter().filter(|one| matches!(one.kind, InstrumentKind::Stock)) {
-            let paid = self.data.dividends(stock.con_id, today, DIVIDENDS_WITHIN);
-            self.dividends.insert(stock.symbol.clone(), paid);
+            let told = self.data.dividends(stock.con_id, today, DIVIDENDS_WITHIN);
+            let before = self.dividends.remove(&stock.symbol).unwrap_or_default();
+            self.dividends.insert(stock.symbol.clone(), with_paid(&before, &told, today));
         }
         self.instruments = known;
-        Ok(())
+        self.keep()
+    }
+
+    fn keep(&self) -> Result<(), Failure> {
+        let known =
+            Known { instruments: self.instruments.clone(), dividends: self.dividends.clone() };
+        keep(&self.path, &known)
     }
 
     /// Follows the market beside the tree, on threads of its own.
@@ -199,10 +209,10 @@ impl Venue {
                 }
             }
             known.retain(|one| is_kept(one, asked));
-            if let Err(error) = keep(&self.path, &known) {
+            self.instruments = known;
+            if let Err(error) = self.keep() {
                 tracing::warn!("{error:?}");
             }
-            self.instruments = known;
         }
     }
 }
@@ -225,18 +235,66 @@ fn merged(known: Vec<Instrument>, listed: Vec<Instrument>) -> Vec<Instrument> {
     all.collect::<BTreeMap<_, _>>().into_values().collect()
 }
 
+/// What is told now, and of what was told before the dividends that went ex lately: a broker names
+/// the next one only, and who was down when a stock went ex still has to book it.
+fn with_paid(before: &DividendSchedule, told: &DividendSchedule, today: Date) -> DividendSchedule {
+    let recent = today.plus_days(-PAID_KEPT_DAYS);
+    // Today's too: once the stock has gone ex, the next one is told.
+    let paid = before.iter().filter(|(ex_date, _)| (recent..=today).contains(ex_date));
+    // An answer that did not come is not the news that nothing is paid.
+    let next = if told.is_empty() { before } else { told };
+    let next = next.iter().filter(|(ex_date, _)| *ex_date >= today);
+    DividendSchedule::new(paid.chain(next).collect::<BTreeMap<_, _>>())
+}
+
+/// What the file keeps.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Known {
+    instruments: Vec<Instrument>,
+    /// By stock.
+    dividends: BTreeMap<String, DividendSchedule>,
+}
+
 /// A file that can't be read is as good as none: everything is asked again.
-fn kept(path: &Path) -> Vec<Instrument> {
+fn kept(path: &Path) -> Known {
     let text = fs::read_to_string(path).unwrap_or_default();
     serde_json::from_str(&text).unwrap_or_default()
 }
 
-fn keep(path: &Path, instruments: &[Instrument]) -> Result<(), Failure> {
+fn keep(path: &Path, known: &Known) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::internal(format!("{} can't be written", path.display())).because(error)
     };
-    let text = serde_json::to_string(instruments).map_err(|error| failed(&error))?;
+    let text = serde_json::to_string(known).map_err(|error| failed(&error))?;
     let fresh = path.with_extension("json.new");
     fs::write(&fresh, text).map_err(|error| failed(&error))?;
     fs::rename(&fresh, path).map_err(|error| failed(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use market::money::Price;
+
+    /// Found by two hundred kills: the node was down at the moment when the stock went ex, and the
+    /// broker then named the next dividend only. The cash was missed for half an hour, and its
+    /// reason for ever.
+    #[test]
+    fn a_dividend_that_went_ex_while_the_node_was_down_is_still_known() {
+        fn of(days: &[&str]) -> DividendSchedule {
+            let half = Price::parse("0.5").unwrap();
+            DividendSchedule::new(days.iter().map(|one| (Date::parse(one).unwrap(), half)))
+        }
+        let before = of(&["20261001", "20261127", "20270226"]);
+        let told = of(&["20270225", "20270527"]);
+        let today = Date::parse("20261128").unwrap();
+        let known = with_paid(&before, &told, today);
+        assert_eq!(known, of(&["20261127", "20270225", "20270527"]));
+        let ex_today = with_paid(&before, &told, Date::parse("20261127").unwrap());
+        assert_eq!(ex_today, known, "it is told no more on its own day");
+        let silent = with_paid(&before, &DividendSchedule::default(), today);
+        assert_eq!(silent, of(&["20261127", "20270226"]));
+        let later = Date::parse("20270101").unwrap();
+        assert_eq!(with_paid(&known, &of(&["20270225"]), later), of(&["20270225"]));
+    }
 }

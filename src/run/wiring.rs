@@ -27,8 +27,10 @@ use strategy::certificate::Environment as CertificateEnvironment;
 use trading::id::Epoch;
 use valuation::book::BookSettings;
 
+/// Everything that the tree of `run` is made from.
 #[expect(clippy::too_many_arguments, reason = "called once; a struct would only be unpacked again")]
-pub(super) fn wiring(
+#[must_use]
+pub fn wiring(
     configuration: &Configuration,
     folder: &StateFolder,
     venue: &Venue,
@@ -100,6 +102,7 @@ pub(super) fn wiring(
         limits: configuration.limits.clone(),
         breakers: configuration.breakers.clone(),
         link: configuration.link,
+        downtime: configuration.downtime.clone(),
         reconcile: ReconcilePolicy::default(),
         desk,
         kernel: "black76/libm".to_owned(),

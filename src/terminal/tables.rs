@@ -73,10 +73,16 @@ pub fn status(status: &StatusView, paint: Paint) -> String {
         Some(reason) => format!("{} ({reason})", status.trading_state),
         None => status.trading_state.clone(),
     };
+    let link = match &status.needs_human {
+        Some(why) => format!("{} ({why})", status.broker_link),
+        None => status.broker_link.clone(),
+    };
+    let entries = status.entries_frozen.as_deref().unwrap_or("not frozen");
     let facts = [
         ("ready", paint.word(ready, ready)),
         ("trading", paint.word(&status.trading_state, &trading)),
-        ("broker link", paint.word(&status.broker_link, &status.broker_link)),
+        ("broker link", paint.word(&status.broker_link, &link)),
+        ("entries", entries.to_owned()),
         ("violations", status.violations.to_string()),
         ("open orders", status.open_orders.to_string()),
         ("positions", status.positions.to_string()),
@@ -99,6 +105,7 @@ pub fn reconciliation(found: &ReconciliationView, paint: Paint) -> String {
     let outcome = match (found.complete, found.unresolved.is_empty()) {
         (true, true) => paint.word("yes", "in agreement"),
         (true, false) => paint.word("no", "differences without a reason"),
+        (false, _) if found.stirred => paint.word("no", "reports kept coming"),
         (false, _) => paint.word("no", "incomplete"),
     };
     let mut facts = vec![

@@ -176,6 +176,14 @@ impl Installation {
         text.lines().map(|line| serde_json::from_str(line).expect("a record a line")).collect()
     }
 
+    /// Ends the gateway, if one runs.
+    pub fn stop_gateway(&self) {
+        let mut command = self.command();
+        command.args(["--quiet", "gateway", "--stop", "--state"]).arg(self.state.join("venue"));
+        // A test that fails must fail with its own words.
+        let _ = command.status();
+    }
+
     /// Starts the node.
     pub fn run(&self, arguments: &[&str]) -> Node {
         self.run_with(arguments, None)
@@ -223,10 +231,7 @@ impl Installation {
 /// The gateway outlives the node, but not the test.
 impl Drop for Installation {
     fn drop(&mut self) {
-        let mut command = self.command();
-        command.args(["--quiet", "gateway", "--stop", "--state"]).arg(self.state.join("venue"));
-        // A test that fails must fail with its own words.
-        let _ = command.status();
+        self.stop_gateway();
     }
 }
 

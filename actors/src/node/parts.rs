@@ -31,6 +31,7 @@ use ::strategy::builtin;
 use ::strategy::certificate::Environment;
 use ::strategy::tome::Tome;
 use arc_swap::{ArcSwap, ArcSwapOption};
+use broker::downtime::DowntimeSchedule;
 use broker::link::{LinkState, LinkTiming};
 use broker::port::{DataPort, OrderPort};
 use broker::wire_fence::WireFence;
@@ -145,6 +146,8 @@ pub struct Wiring {
     pub breakers: BreakerLimits,
     /// How long the link waits for what.
     pub link: LinkTiming,
+    /// When the broker is expected to be away.
+    pub downtime: DowntimeSchedule,
     /// How the broker is asked.
     pub reconcile: ReconcilePolicy,
     /// The desk's settings.
@@ -247,7 +250,7 @@ impl NodeParts {
             halt_epoch: HaltEpoch::default(),
             ..TradingStates::default()
         };
-        let down = LinkStatus { state: LinkState::Down, generation: 0 };
+        let down = LinkStatus { state: LinkState::Down, generation: 0, human: None };
         let breaker =
             |watch: Watch| (watch, RoleRef::new(format!("breaker/{}", watch.name()), ANSWER_QUEUE));
         let mut parts = Self {
@@ -350,6 +353,7 @@ impl NodeParts {
             catalog: Arc::clone(&self.catalog),
             views: self.views.clone(),
             environment: wiring.environment,
+            downtime: wiring.downtime.clone(),
         })
     }
 

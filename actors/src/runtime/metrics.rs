@@ -101,14 +101,16 @@ table! {
         "strictest state: 0 active, 1 reduce only, 2 halted";
     LINK_STATE, "optionsib_link_state", GAUGE, Count, [],
         "broker link: 0 down up to 4 ready, 5 degraded, 6 needs a person";
+    BROKER_DOWNTIME, "optionsib_broker_downtime", GAUGE, Count, [],
+        "expected downtime of the broker: 0 none, 1 near (no entries), 2 due";
     READY, "optionsib_ready", GAUGE, Count, [],
         "1 while the node may trade";
     HALTS, "optionsib_halts_total", COUNTER, Count, [],
         "halts tripped, by whomever";
     RECONCILIATIONS, "optionsib_reconciliations_total", COUNTER, Count, ["outcome"],
-        "reconciliations ended: balanced, unresolved or incomplete";
+        "reconciliations ended: balanced, unresolved, stirred or incomplete";
     BREAKS, "optionsib_breaks", GAUGE, Count, [],
-        "differences with the broker that no event explains, in the last reconciliation";
+        "differences with the broker that no event explains, in the last complete reconciliation";
     VIOLATIONS, "optionsib_violations_total", COUNTER, Count, ["invariant"],
         "promises found broken by the auditor";
     CHECKS, "optionsib_checks_total", COUNTER, Count, ["invariant"],

@@ -82,6 +82,7 @@ pub fn wire(life: &Life<'_>, clock: &Clock) -> Result<Wiring, SimulationError> {
         limits: settings.limits.clone(),
         breakers: settings.breakers.clone(),
         link: settings.link,
+        downtime: settings.downtime.clone(),
         reconcile: settings.reconcile,
         desk,
         kernel: "black76/libm".to_owned(),

@@ -1,6 +1,7 @@
 //! The node of a scene: shipped limits, and tomes that a test words itself.
 
 use super::hand::{Hand, SYMBOL, start};
+use broker::downtime::DowntimeSchedule;
 use broker::link::LinkTiming;
 use chaos::medium::Medium;
 use chaos::simulation::{NodeSettings, SimulationSpec};
@@ -46,6 +47,7 @@ pub fn link() -> LinkTiming {
         connect_timeout_ms: 5_000,
         backoff_min_ms: 250,
         backoff_max_ms: 30_000,
+        ..LinkTiming::default()
     }
 }
 
@@ -70,6 +72,7 @@ pub fn node(tomes: Vec<Tome>) -> NodeSettings {
         limits: limits(),
         breakers: breakers(),
         link: link(),
+        downtime: DowntimeSchedule::none(),
         reconcile: ReconcilePolicy::default(),
         tomes,
     }

@@ -355,6 +355,9 @@ pub struct Reconciliation {
     pub link_generation: u32,
     /// All was answered, twice the same.
     pub complete: bool,
+    /// All was answered, while reports came.
+    #[serde(default)]
+    pub stirred: bool,
     /// By the broker.
     pub positions: Vec<(ConId, i64)>,
     /// By the broker, in micro-units.

@@ -292,6 +292,7 @@ impl Scene {
         let report = Reconciliation {
             link_generation,
             complete: true,
+            stirred: false,
             positions: self.venue.positions.clone().into_iter().collect(),
             cash: self.venue.cash.clone().into_iter().collect(),
             open_orders: open.iter().map(|reference| ((*reference).to_owned(), 7)).collect(),

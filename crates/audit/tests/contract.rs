@@ -231,7 +231,8 @@ fn the_other_records_arrive_under_their_names() {
     let report = ReconciliationReport {
         link_generation: 2,
         rounds: 3,
-        complete: true,
+        complete: false,
+        stirred: true,
         positions: vec![(ConId(4), Quantity(-6))],
         cash: vec![(Currency::USD, Money::from_micros(7))],
         open_orders: vec![("oib".to_owned(), PermId(70))],
@@ -240,10 +241,11 @@ fn the_other_records_arrive_under_their_names() {
     let Fact::Reconciled { report: read_report } = read(&Record::Reconciled { report }) else {
         panic!("another fact");
     };
+    assert_eq!((read_report.complete, read_report.stirred), (false, true));
     assert_eq!(read_report.positions, [(ConId(4), -6)]);
     assert_eq!(read_report.cash, [(Currency::USD, 7)]);
     assert_eq!(read_report.open_orders, [("oib".to_owned(), 70)]);
-    assert!(read_report.complete && read_report.link_generation == 2);
+    assert_eq!(read_report.link_generation, 2);
     let latch = Latch::Breaker { name: "loss".to_owned(), scope: "account".to_owned() };
     let halt_epoch = HaltEpoch(4);
     let records = [

@@ -15,6 +15,7 @@ pub mod lines;
 mod orders;
 pub mod pacing;
 mod settings;
+mod sweep_client;
 #[cfg(test)]
 mod tests;
 mod tracker;
@@ -23,3 +24,4 @@ pub mod translate;
 pub use data::{ContractsError, IbDataPort};
 pub use orders::{Gateway, IbOrderPort, Pace};
 pub use settings::{AccountError, Environment, IbSettings, check_account};
+pub use sweep_client::{Open, SweepClient};

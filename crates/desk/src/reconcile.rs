@@ -2,8 +2,9 @@
 //!
 //! One round asks every [`Question`] in order, each with a deadline. Live reports go on to the desk
 //! meanwhile and are folded at once; a round during which one came proves nothing, so it is asked
-//! again. After [`ReconcilePolicy::rounds_max`] rounds the result is handed over as incomplete.
-//! What the answers mean is the desk's business.
+//! again. After [`ReconcilePolicy::rounds_max`] rounds the last one is handed over as stirred: on a
+//! busy account no two rounds may ever agree, and it still tells what it is about orders of which
+//! nothing is heard. What the answers mean is the desk's business.
 //!
 //! A periodic one of a link that has been reconciled asks only for the executions since shortly
 //! before the last that was told: its cost does not grow with the day. Whoever has a doubt requests
@@ -26,7 +27,7 @@ pub struct ReconcilePolicy {
     pub interval: Duration,
     /// The least time between the ends of two, and before a failed one is tried again.
     pub pause: Duration,
-    /// Rounds after which it is given up as incomplete.
+    /// Rounds after which agreement is given up and the last one handed over.
     pub rounds_max: u32,
     /// All executions are asked for at least this often.
     pub all_executions: Duration,
@@ -41,7 +42,7 @@ impl Default for ReconcilePolicy {
             answer: Duration::from_secs(10),
             interval: Duration::from_secs(60),
             pause: Duration::from_secs(1),
-            rounds_max: 10,
+            rounds_max: 5,
             all_executions: Duration::from_secs(15 * 60),
             overlap: Duration::from_secs(10 * 60),
         }
@@ -82,6 +83,19 @@ pub enum ReconcileEffect {
     Alarm(String),
 }
 
+/// What the answers of a reconciliation are worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Agreement {
+    /// Two rounds agreed, with no live report between them: all of it holds.
+    Agreed,
+    /// Every question was answered, and reports came meanwhile: positions and cash prove nothing;
+    /// an order of which nothing was heard is where the lists have it.
+    Stirred,
+    /// A question was not answered to its end: nothing follows.
+    Unanswered,
+}
+
 /// A finished reconciliation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoundResult {
@@ -89,8 +103,8 @@ pub struct RoundResult {
     pub link_generation: u32,
     /// Rounds asked.
     pub rounds: u32,
-    /// Two rounds agreed, with no live report between them.
-    pub complete: bool,
+    /// What its answers are worth.
+    pub agreement: Agreement,
     /// When the last round began: what was sent later may be missing without meaning.
     pub started: ProcessTime,
     /// Working orders.
@@ -273,7 +287,8 @@ impl Reconciler {
         let agrees = previous.as_ref() == Some(round) && !*disturbed;
         if agrees || asked.rounds >= self.policy.rounds_max {
             let round = std::mem::take(round);
-            self.finish(asked, round, agrees, now, effects);
+            let agreement = if agrees { Agreement::Agreed } else { Agreement::Stirred };
+            self.finish(asked, round, agreement, now, effects);
         } else {
             let basis = (!*disturbed).then(|| std::mem::take(round));
             let again = Asked { rounds: asked.rounds + 1, started: now, ..asked };
@@ -285,22 +300,22 @@ impl Reconciler {
         &mut self,
         asked: Asked,
         round: Round,
-        complete: bool,
+        agreement: Agreement,
         now: ProcessTime,
         effects: &mut Vec<ReconcileEffect>,
     ) {
         self.asking = None;
         self.next = now + self.policy.pause;
-        self.wanted |= !complete;
-        if complete {
-            self.told = round.reports.iter().filter_map(time_of).max().max(self.told);
-        } else {
+        self.wanted |= agreement != Agreement::Agreed;
+        if agreement == Agreement::Unanswered {
             self.doubt = true;
+        } else {
+            self.told = round.reports.iter().filter_map(time_of).max().max(self.told);
         }
         effects.push(ReconcileEffect::Done(Box::new(RoundResult {
             link_generation: self.link_generation,
             rounds: asked.rounds,
-            complete,
+            agreement,
             started: asked.started,
             open: round.open,
             completed: round.completed,
@@ -320,7 +335,7 @@ impl Reconciler {
             "reconciliation gave up in round {}: {why}",
             asked.rounds
         )));
-        self.finish(asked, Round::default(), false, now, effects);
+        self.finish(asked, Round::default(), Agreement::Unanswered, now, effects);
     }
 
     fn interval(&self) -> Duration {
@@ -399,20 +414,22 @@ mod tests {
     #[test]
     fn two_equal_rounds_are_complete() {
         let result = run(&[]);
-        assert!(result.complete);
+        assert_eq!(result.agreement, Agreement::Agreed);
         assert_eq!((result.rounds, result.link_generation), (2, 1));
     }
 
     #[test]
     fn a_live_report_makes_it_ask_again() {
         let result = run(&[0, 1]);
-        assert!(result.complete && result.rounds > 2);
+        assert_eq!(result.agreement, Agreement::Agreed);
+        assert!(result.rounds > 2);
     }
 
     #[test]
-    fn a_restless_account_is_given_up_as_incomplete() {
+    fn a_restless_account_is_handed_over_with_its_last_answers() {
         let result = run(&(0..40).collect::<Vec<u32>>());
-        assert!(!result.complete);
+        assert_eq!(result.agreement, Agreement::Stirred);
+        assert_eq!(result.positions, [(ConId(1), Quantity(2))]);
         assert_eq!(result.rounds, ReconcilePolicy::default().rounds_max);
     }
 
@@ -422,7 +439,7 @@ mod tests {
         let (deadline, _) = machine.next_wake().unwrap();
         let effects = machine.on(ReconcileEvent::Wake, deadline);
         assert!(matches!(&effects[..], [ReconcileEffect::Alarm(_), ReconcileEffect::Done(done)]
-            if !done.complete));
+            if done.agreement == Agreement::Unanswered));
         let (again, _) = machine.next_wake().unwrap();
         assert_eq!(again, deadline + ReconcilePolicy::default().pause);
         let effects = machine.on(ReconcileEvent::Wake, again);
@@ -456,7 +473,7 @@ mod tests {
                     effects = machine.on(ReconcileEvent::Answer(Box::new(answer)), now);
                 }
                 Some(ReconcileEffect::Done(result)) => {
-                    assert_eq!((result.complete, result.since), (true, asked));
+                    assert_eq!((result.agreement, result.since), (Agreement::Agreed, asked));
                     return asked;
                 }
                 other => panic!("stuck at {other:?}"),

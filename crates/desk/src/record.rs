@@ -86,6 +86,9 @@ pub struct ReconciliationReport {
     pub rounds: u32,
     /// Every question was answered, twice the same, with no event between.
     pub complete: bool,
+    /// Not complete, but every question was answered: orders in doubt were judged by it.
+    #[serde(default)]
+    pub stirred: bool,
     /// Positions by the broker.
     pub positions: Vec<(ConId, Quantity)>,
     /// Cash by the broker.

@@ -90,10 +90,14 @@ pub fn matching<'a>(
     wanted: &Contract,
     now: Timestamp,
 ) -> Vec<&'a Instrument> {
-    let with_expired = wanted.con_id != 0 || wanted.include_expired;
+    if wanted.con_id != 0 {
+        // Every order comes this way: no look at the whole list.
+        let con_id = u32::try_from(wanted.con_id).map(ConId);
+        return con_id.ok().and_then(|con_id| exchange.instrument(con_id)).into_iter().collect();
+    }
     exchange
         .instruments()
-        .filter(|one| (with_expired || is_listed(one, now)) && fits(one, wanted))
+        .filter(|one| (wanted.include_expired || is_listed(one, now)) && fits(one, wanted))
         .collect()
 }
 
@@ -102,9 +106,6 @@ fn is_listed(instrument: &Instrument, now: Timestamp) -> bool {
 }
 
 fn fits(instrument: &Instrument, wanted: &Contract) -> bool {
-    if wanted.con_id != 0 {
-        return wire_id(instrument.con_id) == wanted.con_id;
-    }
     let says = |wish: &str, is: &str| wish.is_empty() || wish.eq_ignore_ascii_case(is);
     let have = contract_of(instrument);
     let names_one = !wanted.symbol.is_empty() || !wanted.local_symbol.is_empty();

@@ -4,6 +4,10 @@
 //! connection of one client or of all, on one kind of message or on all, so often as it says.
 
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The furthest that the market's clock moves at once: the gateway works off every step of it.
+const FURTHEST: Duration = Duration::from_secs(31 * 86_400);
 
 /// What a rule does to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +140,21 @@ pub enum Command {
     Status,
     /// Lifts every fault.
     Clear,
+}
+
+impl Command {
+    /// How far it moves the market's clock.
+    ///
+    /// # Errors
+    /// In words, when that is too far.
+    pub fn moves_clock(&self) -> Result<Duration, String> {
+        let Self::Advance { milliseconds } = self else { return Ok(Duration::ZERO) };
+        let by = Duration::from_millis(*milliseconds);
+        if by <= FURTHEST {
+            return Ok(by);
+        }
+        Err(format!("the clock moves on by {} days at most", FURTHEST.as_secs() / 86_400))
+    }
 }
 
 /// How things stand.

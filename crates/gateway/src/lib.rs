@@ -3,7 +3,7 @@
 //! Unmodified clients of Interactive Brokers connect to it. It conforms to the protocol as its
 //! clients read it; it is a simulation and has never been compared with IB's own server. Read
 //! `message` (what can be said), `wire` and `text` (how it is written), `world` (the machine: bytes
-//! and time in, bytes out), `control` (faults and the broker's own screen), `server` (the only file
+//! and time in, bytes out), `control` (faults and the broker's own screen), `server` (the only room
 //! that touches sockets). Left to others: the market and the books (exchange), command line and
 //! folders (the node).
 
@@ -11,6 +11,7 @@ mod bars;
 mod catalog;
 pub mod control;
 mod history;
+mod log_pace;
 pub mod message;
 mod news;
 pub mod server;

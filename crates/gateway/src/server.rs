@@ -5,35 +5,39 @@
 //! the death of this process. Written, not synced: power loss is outside the simulation. Readers
 //! wait when the machine is behind; a client that doesn't read its frames is closed once its queue
 //! is full. The market's state is saved every few seconds; a restart replays it up to the books.
+//! Whatever a stranger can make this process keep or say has a bound ([`Bounds`]). One client's
+//! tasks are in `peer`, those of the control port in `control_port`.
+
+mod control_port;
+mod peer;
+#[cfg(test)]
+mod tests;
 
 use crate::control::{Answer, Command, Status};
+use crate::log_pace::LogPace;
 use crate::world::{Connection, Input, Output, World};
 use exchange::book_file::{VenueFileError, VenueFiles};
 use market::time::{Now, ProcessTime, Timestamp};
+use peer::Peer;
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
-/// Frames that may wait for one client.
-const QUEUE_FRAMES: usize = 20_000;
 /// Chunks of bytes that may wait for the machine, of all clients together.
 const INPUT_CHUNKS: usize = 256;
-const CHUNK_BYTES: usize = 16 * 1024;
 /// Inputs worked off before the books are written and the answers sent.
 const BATCH: usize = 64;
-const LONGEST_COMMAND: u64 = 64 * 1024;
-/// Connections at most; IB's own gateway serves 32 clients.
-const CONNECTIONS_MAX: usize = 64;
-/// A system without a free socket is asked again after this.
+/// A system without a free socket is asked again after this; whoever is connected is served
+/// meanwhile.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
-/// What was queued for a client that was dropped may take so long to leave.
-const LAST_FRAMES: Duration = Duration::from_secs(2);
+/// Lines a second of what the machine has to say.
+const REMARKS_PER_SECOND: u32 = 100;
+/// Warnings a second of what is refused or broken.
+const WARNINGS_PER_SECOND: u32 = 10;
 /// A quiet market is saved this often.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
 /// A market that runs fast is looked at this often, and told as one change: IB sends an option's
@@ -73,6 +77,36 @@ impl MarketClock {
     }
 }
 
+/// What strangers may make a server hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Connections of clients; IB's own gateway serves 32.
+    pub connections: usize,
+    /// Frames that may wait for one client.
+    pub frames: usize,
+    /// Bytes of them. A client's connection holds twice that at most: while they are written they
+    /// are there a second time.
+    pub bytes: usize,
+    /// Connections to the control port.
+    pub commanders: usize,
+    /// A connection to the control port that says nothing, or doesn't read, for this long is
+    /// closed.
+    pub silence: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            connections: 64,
+            frames: 20_000,
+            // The contract details of a chain of 20,000 options, told in one go.
+            bytes: 16 << 20,
+            commanders: 8,
+            silence: Duration::from_secs(120),
+        }
+    }
+}
+
 /// Hears, every few seconds, how the gateway stands.
 pub type StatusListener = Box<dyn FnMut(&Status) + Send>;
 
@@ -90,6 +124,8 @@ pub struct Host {
     pub control: Option<TcpListener>,
     /// Who hears how it stands.
     pub on_status: StatusListener,
+    /// What it may hold.
+    pub bounds: Bounds,
 }
 
 /// Why a server ends by itself.
@@ -109,30 +145,16 @@ enum Event {
     Command(Box<Command>, oneshot::Sender<Answer>),
 }
 
-struct Peer {
-    frames: mpsc::Sender<Vec<u8>>,
-    reader: JoinHandle<()>,
-    writer: JoinHandle<()>,
-}
-
-impl Peer {
-    /// The writer sends what is queued and closes the socket, for which it has a moment; the reader
-    /// stops at once.
-    fn end(self) {
-        let Self { frames, reader, mut writer } = self;
-        reader.abort();
-        drop(frames);
-        tokio::spawn(async move {
-            if tokio::time::timeout(LAST_FRAMES, &mut writer).await.is_err() {
-                writer.abort();
-            }
-        });
-    }
-}
-
 struct Server {
     host: Host,
     peers: BTreeMap<Connection, Peer>,
+    /// Places for clients and for the control port's connections.
+    places: Arc<Semaphore>,
+    commanders: Arc<Semaphore>,
+    /// After an error of the system no connection is taken before this.
+    accept_from: Option<Instant>,
+    remarks: LogPace,
+    warnings: LogPace,
     events: mpsc::Sender<Event>,
     next_connection: Connection,
     saved: Instant,
@@ -147,8 +169,13 @@ struct Server {
 pub async fn serve(host: Host, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
     let (events, mut incoming) = mpsc::channel(INPUT_CHUNKS);
     let mut server = Server {
+        places: Arc::new(Semaphore::new(host.bounds.connections)),
+        commanders: Arc::new(Semaphore::new(host.bounds.commanders)),
         host,
         peers: BTreeMap::new(),
+        accept_from: None,
+        remarks: LogPace::new(REMARKS_PER_SECOND),
+        warnings: LogPace::new(WARNINGS_PER_SECOND),
         events,
         next_connection: 1,
         saved: Instant::now(),
@@ -157,7 +184,10 @@ pub async fn serve(host: Host, stop: impl Future<Output = ()>) -> Result<(), Ser
     };
     tokio::pin!(stop);
     loop {
-        let wake = Instant::now() + server.sleep();
+        let now = Instant::now();
+        server.accept_from = server.accept_from.filter(|from| *from > now);
+        let wake = server.accept_from.unwrap_or(now + SLEEP_MAX).min(now + server.sleep());
+        let accepts = server.accept_from.is_none();
         tokio::select! {
             biased;
             () = &mut stop => break,
@@ -168,41 +198,41 @@ pub async fn serve(host: Host, stop: impl Future<Output = ()>) -> Result<(), Ser
                     server.take(event);
                 }
             }
-            accepted = server.host.listener.accept() => {
-                match accepted {
-                    Ok((stream, _)) => server.connect(stream),
-                    Err(error) if is_passing(&error) => {
-                        tracing::warn!(%error, "a connection can't be taken now");
-                        tokio::time::sleep(ACCEPT_AGAIN).await;
-                    }
-                    Err(error) => return Err(ServerError::Listener(error)),
-                }
-            }
-            accepted = accept(server.host.control.as_ref()) => {
-                if let Ok(stream) = accepted {
-                    tokio::spawn(obey(stream, server.events.clone()));
-                }
-            }
+            accepted = server.host.listener.accept(), if accepts => match accepted {
+                Ok((stream, _)) => server.connect(stream),
+                Err(error) => server.not_accepted(error)?,
+            },
+            accepted = accept(server.host.control.as_ref()), if accepts => match accepted {
+                Ok(stream) => server.listen_to(stream),
+                Err(error) => server.not_accepted(error)?,
+            },
             () = tokio::time::sleep_until(wake) => server.pass_time(),
         }
         server.settle()?;
     }
     for peer in std::mem::take(&mut server.peers).into_values() {
-        peer.reader.abort();
+        peer.stop_reading();
     }
     server.save()
 }
 
-/// Errors of one connection, or of a system that has no socket left at this moment.
+/// Errors of one connection, or of a system that has no room left at this moment.
 fn is_passing(error: &io::Error) -> bool {
-    // EMFILE and ENFILE of Linux; the standard library has no kinds for them.
-    matches!(error.raw_os_error(), Some(23 | 24))
-        || matches!(
-            error.kind(),
-            io::ErrorKind::ConnectionAborted
-                | io::ErrorKind::ConnectionReset
-                | io::ErrorKind::Interrupted
-        )
+    // Linux: ENOMEM, ENFILE, EMFILE, ENOBUFS; and what accept(2) passes on from the network, after
+    // which it is to be called again. The standard library has no kinds for them.
+    matches!(
+        error.raw_os_error(),
+        Some(12 | 23 | 24 | 105 | 64 | 71 | 92 | 95 | 100 | 101 | 112 | 113)
+    ) || matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}
+
+fn and_left_out(lines: u64) -> String {
+    if lines == 0 { String::new() } else { format!(" ({lines} lines were left out before)") }
 }
 
 async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
@@ -223,21 +253,51 @@ impl Server {
     }
 
     fn connect(&mut self, stream: TcpStream) {
-        if self.peers.len() >= CONNECTIONS_MAX {
-            tracing::warn!("a connection is refused: {CONNECTIONS_MAX} are open");
-            return;
-        }
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            let most = self.host.bounds.connections;
+            return self.warn(&format!("a connection is refused: {most} are open"));
+        };
         let connection = self.next_connection;
         self.next_connection += 1;
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::warn!(connection, %error, "can't set TCP_NODELAY");
+            self.warn(&format!("connection {connection} has no TCP_NODELAY: {error}"));
         }
-        let (read, write) = stream.into_split();
-        let (frames, queue) = mpsc::channel(QUEUE_FRAMES);
-        let reader = tokio::spawn(read_from(connection, read, self.events.clone()));
-        let writer = tokio::spawn(write_to(write, queue));
-        self.peers.insert(connection, Peer { frames, reader, writer });
+        let (bounds, events) = (self.host.bounds, self.events.clone());
+        self.peers.insert(connection, Peer::serve(connection, stream, place, bounds, events));
         self.work(&Input::Connected(connection));
+    }
+
+    fn listen_to(&mut self, stream: TcpStream) {
+        let bounds = self.host.bounds;
+        let Ok(place) = Arc::clone(&self.commanders).try_acquire_owned() else {
+            let most = bounds.commanders;
+            self.warn(&format!("a connection to the control port is refused: {most} are open"));
+            // It sees its connection closed in any case.
+            let _ = control_port::refuse(&stream, bounds);
+            return;
+        };
+        tokio::spawn(control_port::obey(stream, self.events.clone(), bounds, place));
+    }
+
+    fn not_accepted(&mut self, error: io::Error) -> Result<(), ServerError> {
+        if !is_passing(&error) {
+            return Err(ServerError::Listener(error));
+        }
+        self.accept_from = Some(Instant::now() + ACCEPT_AGAIN);
+        self.warn(&format!("a connection can't be taken now: {error}"));
+        Ok(())
+    }
+
+    fn warn(&mut self, line: &str) {
+        if let Some(left_out) = self.warnings.admit(self.host.clock.now().process) {
+            tracing::warn!("{line}{}", and_left_out(left_out));
+        }
+    }
+
+    fn remark(&mut self, line: &str) {
+        if let Some(left_out) = self.remarks.admit(self.host.clock.now().process) {
+            tracing::info!("{line}{}", and_left_out(left_out));
+        }
     }
 
     fn take(&mut self, event: Event) {
@@ -248,9 +308,9 @@ impl Server {
                 self.work(&Input::Closed(connection));
             }
             Event::Command(command, reply) => {
-                if let Command::Advance { milliseconds } = *command {
-                    let base = self.host.clock.base;
-                    self.host.clock.base = base.plus(Duration::from_millis(milliseconds));
+                match command.moves_clock() {
+                    Ok(by) => self.host.clock.base = self.host.clock.base.plus(by),
+                    Err(reason) => return self.replies.push((reply, Answer::Refused(reason))),
                 }
                 let now = self.host.clock.now();
                 let (answer, outputs) = self.host.world.command(&command, now);
@@ -311,14 +371,18 @@ impl Server {
         match output {
             Output::Frame { connection, bytes } => {
                 let Some(peer) = self.peers.get(&connection) else { return };
-                if peer.frames.try_send(bytes).is_err() {
-                    tracing::warn!(connection, "the client doesn't read what it is sent: closed");
-                    self.drop_peer(connection);
+                if let Err(backlog) = peer.send(bytes) {
+                    let peer::Backlog { frames, bytes } = backlog;
+                    self.warn(&format!(
+                        "connection {connection} is closed: {frames} frames ({bytes} bytes) wait \
+                         and its client doesn't read"
+                    ));
+                    self.peers.remove(&connection).into_iter().for_each(Peer::abort);
                     self.work(&Input::Closed(connection));
                 }
             }
             Output::Close { connection } => self.drop_peer(connection),
-            Output::Log(line) => tracing::info!("{line}"),
+            Output::Log(line) => self.remark(&line),
         }
     }
 
@@ -326,59 +390,5 @@ impl Server {
         if let Some(peer) = self.peers.remove(&connection) {
             peer.end();
         }
-    }
-}
-
-async fn read_from(connection: Connection, mut read: OwnedReadHalf, events: mpsc::Sender<Event>) {
-    let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        let bytes = match read.read(&mut chunk).await {
-            Ok(0) | Err(_) => break,
-            Ok(length) => chunk[..length].to_vec(),
-        };
-        if events.send(Event::Bytes(connection, bytes)).await.is_err() {
-            return;
-        }
-    }
-    // Nobody listens once the server has ended.
-    let _ = events.send(Event::Closed(connection)).await;
-}
-
-async fn write_to(mut write: OwnedWriteHalf, mut queue: mpsc::Receiver<Vec<u8>>) {
-    let mut waiting = Vec::new();
-    while queue.recv_many(&mut waiting, QUEUE_FRAMES).await > 0 {
-        if write.write_all(&waiting.concat()).await.is_err() {
-            // The reader sees the same end and reports it.
-            return;
-        }
-        waiting.clear();
-    }
-    let _ = write.shutdown().await;
-}
-
-/// Serves one connection of the control port: a command a line, an answer a line.
-async fn obey(stream: TcpStream, events: mpsc::Sender<Event>) {
-    let (read, mut write) = stream.into_split();
-    let mut lines = BufReader::new(read.take(LONGEST_COMMAND)).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        let answer = match serde_json::from_str::<Command>(&line) {
-            Err(error) => Answer::Refused(format!("not a command: {error}")),
-            Ok(command) => {
-                let (reply, answer) = oneshot::channel();
-                if events.send(Event::Command(Box::new(command), reply)).await.is_err() {
-                    return;
-                }
-                match answer.await {
-                    Ok(answer) => answer,
-                    Err(_) => return,
-                }
-            }
-        };
-        let mut text = serde_json::to_string(&answer).expect("answers have text keys");
-        text.push('\n');
-        if write.write_all(text.as_bytes()).await.is_err() {
-            return;
-        }
-        lines.get_mut().get_mut().set_limit(LONGEST_COMMAND);
     }
 }

@@ -77,4 +77,11 @@ mod tests {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
     }
+
+    /// Found by spoiled frames: one flipped bit makes 2026 of a good-till date 6026.
+    #[test]
+    fn a_date_beyond_the_end_of_time_is_the_end_of_time() {
+        assert_eq!(parse("60261120 10:30:00"), Some(Timestamp::MAX));
+        assert_eq!(parse("99991231"), Some(Timestamp::MAX));
+    }
 }

@@ -27,6 +27,9 @@ fn invalid<T>(what: &str) -> Result<T, Refusal> {
     refuse(321, format!("Error validating request: {what}"))
 }
 
+/// The books keep an order as its client worded it, for good: words beyond this are no order.
+const LONGEST_ORDER: usize = 16 * 1024;
+
 /// The order of a request, as the exchange takes it.
 ///
 /// # Errors
@@ -39,6 +42,10 @@ pub fn ticket_of(
     now: Timestamp,
 ) -> Result<Ticket, Refusal> {
     let order = &request.order;
+    let length = request.encoded_len();
+    if length > LONGEST_ORDER {
+        return invalid(&format!("an order of {length} bytes, the longest has {LONGEST_ORDER}"));
+    }
     if !order.account.is_empty() && order.account != account {
         return invalid(&format!("account {} is not of this session", order.account));
     }
@@ -141,7 +148,9 @@ fn group(order: &Order) -> Option<OrderGroup> {
 
 /// The request as text: protobuf in hexadecimal.
 fn memo(request: &PlaceOrderRequest) -> String {
-    request.encode_to_vec().iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
+    let bytes = request.encode_to_vec();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
 fn of_memo(memo: &str) -> Option<PlaceOrderRequest> {

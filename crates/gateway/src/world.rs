@@ -31,8 +31,12 @@ use market::instrument::ConId;
 use market::money::Money;
 use market::time::{Now, ProcessTime, Timestamp};
 use orders::Averages;
-use session::{START_WITHIN, SUBSCRIPTIONS_MAX, Session};
+use session::{SUBSCRIPTIONS_MAX, Session};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// A line for the log quotes clients, who may send a megabyte.
+const LONGEST_LINE: usize = 400;
 
 /// A connection, numbered by the host.
 pub type Connection = u64;
@@ -50,6 +54,8 @@ pub struct Settings {
     pub messages_per_second: usize,
     /// The client that hears of all orders, if there is one.
     pub master_client: Option<i32>,
+    /// A connection that has not started the API by then is closed.
+    pub start_within: Duration,
 }
 
 impl Settings {
@@ -62,6 +68,7 @@ impl Settings {
             lines_max: 100,
             messages_per_second: 50,
             master_client: None,
+            start_within: Duration::from_secs(15),
         }
     }
 }
@@ -153,6 +160,7 @@ impl World {
             }
             Input::Bytes(connection, bytes) => self.on_bytes(*connection, bytes, now),
             Input::Closed(connection) => {
+                self.faults.forget(*connection);
                 if let Some(session) = self.sessions.remove(connection)
                     && let Some(client) = session.client
                 {
@@ -209,7 +217,7 @@ impl World {
         let profit = self.sessions.values().any(|session| !session.profits.is_empty());
         let profit = profit.then_some(self.next_profit);
         let silent = self.sessions.values().filter(|session| session.client.is_none());
-        let silent = silent.map(|session| session.opened + START_WITHIN).min();
+        let silent = silent.map(|session| session.opened + self.settings.start_within).min();
         [self.faults.next_release(), profit, silent].into_iter().flatten().min()
     }
 
@@ -260,7 +268,11 @@ impl World {
         &self.exchange
     }
 
+    /// Says a line, whole lines of which nobody else can write: what clients send is quoted
+    /// without its ends of lines, and cut.
     fn log(&mut self, line: String) {
+        let printable = |one: char| if one.is_control() { '?' } else { one };
+        let line = line.chars().take(LONGEST_LINE).map(printable).collect();
         self.outputs.push(Output::Log(line));
     }
 
@@ -339,6 +351,11 @@ impl World {
     fn receive(&mut self, connection: Connection, request: Request, now: Now) {
         let Some(session) = self.sessions.get(&connection) else { return };
         let client = session.client;
+        // All but the one message that begins a session: what isn't served is work too.
+        let begins = client.is_none() && matches!(request, Request::StartApi(_));
+        if !begins && !self.within_pace(connection, now) {
+            return;
+        }
         if let Request::StartApi(start) = &request {
             self.start(connection, start.client_id, now);
             return;
@@ -348,9 +365,6 @@ impl World {
             self.log(format!("connection {connection} asks {name} before it has started the API"));
             return;
         };
-        if !self.within_pace(connection, now) {
-            return;
-        }
         if self.faults.swallows(client, request.name()) {
             self.log(format!("a fault has swallowed {} of client {client}", request.name()));
             return;

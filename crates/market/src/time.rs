@@ -33,10 +33,10 @@ impl Timestamp {
         Self(nanos)
     }
 
-    /// From whole seconds since the Unix epoch.
+    /// From whole seconds since the Unix epoch; what lies beyond the ends of time is its end.
     #[must_use]
     pub const fn from_seconds(seconds: i64) -> Self {
-        Self(seconds * NANOS_PER_SECOND)
+        Self(seconds.saturating_mul(NANOS_PER_SECOND))
     }
 
     /// Nanoseconds since the Unix epoch.

@@ -3,11 +3,11 @@
 //!
 //! The order of the checks is the order of the answers: trading state, link, the contract, fresh
 //! data, tick, the proof that it lowers risk. A risk-reducing order then has only its own size,
-//! rate and collar to keep to, and passes under ReduceOnly and when cognition, performance or the
-//! day's loss say no. Every other order needs three approvals and keeps to all limits. A figure
-//! that was outside its limit before the order may stay there, it may not grow. What is missing or
-//! not a number is denied, but that a risk-reducing order without a model value keeps to the quoted
-//! mid's collar alone.
+//! rate and collar to keep to, and passes under ReduceOnly, around an expected downtime of the
+//! broker and when cognition, performance or the day's loss say no. Every other order needs three
+//! approvals and keeps to all limits. A figure that was outside its limit before the order may stay
+//! there, it may not grow. What is missing or not a number is denied, but that a risk-reducing
+//! order without a model value keeps to the quoted mid's collar alone.
 //!
 //! Not here: netting, keys and reservations (desk), making the cognition approval (cognition).
 
@@ -94,6 +94,9 @@ pub struct GateInput<'a> {
     pub performance: Result<Approval, Denial>,
     /// The contract's session is open.
     pub session_open: bool,
+    /// Why no entries are wanted around this time (an expected downtime of the broker), if none
+    /// are.
+    pub entries_frozen: Option<String>,
     /// The desk's generation.
     pub desk_generation: u32,
     /// Now.
@@ -215,6 +218,9 @@ impl Gate {
             let sentence =
                 "only orders that provably lower risk pass, this one does not".to_owned();
             return denied(DenialCode::ReduceOnly, sentence);
+        }
+        if let Some(why) = &input.entries_frozen {
+            return denied(DenialCode::BrokerDowntime, why.clone());
         }
         let cognition = bound(&input.cognition, Layer::Cognition, hash)?;
         let performance = bound(&input.performance, Layer::Performance, hash)?;

@@ -38,6 +38,8 @@ denial_codes! {
     ReduceOnly => "REDUCE_ONLY",
     /// The broker link is not reconciled.
     NotReady => "NOT_READY",
+    /// An expected downtime of the broker is near or due: only risk-reducing orders pass.
+    BrokerDowntime => "BROKER_DOWNTIME",
     /// The strategy has not been told its position since its last start.
     StrategyNotAttached => "STRATEGY_NOT_ATTACHED",
     /// The key was used before.

@@ -1,10 +1,10 @@
 //! I15: a send without an answer is Unknown; it is resolved by the rule of section 7, never by
 //! guessing, never by sending again.
 //!
-//! Proof of absence is two complete reconciliations within one link generation, far enough apart,
-//! that both lack the order, since it became Unknown; a reconciliation that is recorded right
-//! behind the verdict counts as one of them. The end of a time in force is taken from the record's
-//! word: the auditor has no exchange calendar.
+//! Proof of absence is two reconciliations within one link generation, far enough apart, in which
+//! every question was answered and that both lack the order, since it became Unknown; a
+//! reconciliation that is recorded right behind the verdict counts as one of them. The end of a
+//! time in force is taken from the record's word: the auditor has no exchange calendar.
 
 use super::{Books, Check, Received};
 use crate::fact::{Fact, Reconciliation, TimeInForce};
@@ -51,7 +51,7 @@ const BEHIND: Duration = Duration::from_millis(100);
 
 impl UnknownByTheRule {
     fn reconciled(&mut self, books: &Books, place: Place, report: &Reconciliation) {
-        if !report.complete {
+        if !report.complete && !report.stirred {
             return;
         }
         let open: BTreeSet<&str> =
@@ -121,7 +121,7 @@ impl UnknownByTheRule {
             let rounds = self.absent.get(&reference).map_or(0, |absence| absence.rounds);
             tally.check(I15, place, self.proven(settle, &reference), || {
                 format!(
-                    "order {reference} was abandoned after {rounds} complete reconciliations \
+                    "order {reference} was abandoned after {rounds} answered reconciliations \
                      without it in one link generation; it takes two, {} ms apart",
                     settle.as_millis()
                 )

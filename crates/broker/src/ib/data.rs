@@ -107,7 +107,7 @@ impl IbDataPort {
         Ok(instruments)
     }
 
-    /// The dividends that a stock is known to pay after `today`: the next one as announced, those
+    /// The dividends that a stock is known to pay from `today` on: the next one as announced, those
     /// after it at equal distances, as many a year as make up the year's total. Empty where none is
     /// told. Blocks its thread for at most `wait`; not for roles.
     #[must_use]
@@ -159,7 +159,7 @@ fn dividends_of(words: &str, today: Date) -> DividendSchedule {
     };
     // At most monthly, at least yearly.
     let a_year = (next_year / amount.to_f64()).round().clamp(1.0, 12.0);
-    if ex_date <= today || amount <= Price::ZERO || !a_year.is_finite() {
+    if ex_date < today || amount <= Price::ZERO || !a_year.is_finite() {
         return DividendSchedule::default();
     }
     let days = (365.0 / a_year) as i32;

@@ -21,6 +21,7 @@ use connection::{Command, Connection, PlaceCommand};
 use market::time::ProcessTime;
 use risk::cleared::Cleared;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use tokio::time::Instant;
 use trading::id::OrderId;
 use trading::order::{Order, OrderHash};
@@ -35,7 +36,7 @@ pub struct Pace {
 
 impl Pace {
     /// A full bucket for `allowed` messages a second.
-    fn new(allowed: u32) -> Self {
+    pub(super) fn new(allowed: u32) -> Self {
         let bucket = Mutex::new(Pacing::new(allowed, ProcessTime::ZERO));
         Self { started: Instant::now(), bucket }
     }
@@ -85,13 +86,15 @@ pub struct IbOrderPort {
     gateway: Gateway,
     fence: Arc<WireFence>,
     connection: Option<Connection>,
+    /// The thread of a connection that was ended: until it is over it holds the client id.
+    ending: Option<JoinHandle<()>>,
 }
 
 impl IbOrderPort {
     /// A port without a connection.
     #[must_use]
     pub const fn new(gateway: Gateway, fence: Arc<WireFence>) -> Self {
-        Self { gateway, fence, connection: None }
+        Self { gateway, fence, connection: None, ending: None }
     }
 
     pub(super) fn write(
@@ -137,13 +140,13 @@ type WriteResult = Result<OrderHash, WriteError>;
 impl OrderPort for IbOrderPort {
     fn connect(&mut self, generation: u32, sink: EventSink) {
         // One client id, one socket: the next begins when the last has let go of it.
-        let before = self.connection.take().map(Connection::end);
+        let before = self.connection.take().map(Connection::end).or(self.ending.take());
         self.connection = Some(Connection::begin(&self.gateway, generation, sink, before));
     }
 
     fn disconnect(&mut self) {
         if let Some(connection) = self.connection.take() {
-            let _ = connection.end();
+            self.ending = Some(connection.end());
         }
     }
 

@@ -7,9 +7,12 @@
 //! waits for what must come, with a bound that only a failure reaches.
 
 mod clearance;
+mod corruption;
 mod incidents;
+mod nightly;
 #[cfg(mutations)]
 mod protections;
+mod recorded_days;
 mod scenario;
 mod trade;
 mod trade_incidents;
@@ -20,7 +23,7 @@ use crate::wire_fence::WireFence;
 use exchange::book_file::VenueFiles;
 use exchange::builtin::BuiltinMarket;
 use exchange::{Exchange, ExchangeConfig, MarketSource};
-use gateway::server::{Host, MarketClock, serve};
+use gateway::server::{Bounds, Host, MarketClock, serve};
 use gateway::world::{Settings, World};
 use market::instrument::{ConId, Contract};
 use market::money::{Price, Quantity};
@@ -49,6 +52,9 @@ const EXECUTIONS: Question = Question::Executions { since: None };
 const ACCOUNT: &str = "DU1234567";
 const START: Timestamp = Timestamp::from_seconds(1_795_170_600);
 
+/// Whatever port is free, for clients and for commands.
+const FREE: [&str; 2] = ["127.0.0.1:0"; 2];
+
 /// A gateway in this process, on ports of its own.
 struct Venue {
     address: String,
@@ -67,12 +73,12 @@ impl Venue {
     }
 
     fn serving(world: World) -> Self {
-        Self::hosting(world, START, None, ["127.0.0.1:0", "127.0.0.1:0"])
+        Self::hosting(world, START, None, FREE)
     }
 
     /// As [`Venue::start`], with books on disk: it can be restarted.
     fn with_books() -> Self {
-        Self::on_books(tempfile::tempdir().unwrap(), ["127.0.0.1:0", "127.0.0.1:0"])
+        Self::on_books(tempfile::tempdir().unwrap(), FREE)
     }
 
     /// Ends it, and starts it again on its books, where it was: sessions, faults and whatever is
@@ -134,6 +140,7 @@ impl Venue {
                         listener,
                         control: Some(control),
                         on_status: Box::new(|_| ()),
+                        bounds: Bounds::default(),
                     };
                     let stop = async {
                         let _ = stopped.await;

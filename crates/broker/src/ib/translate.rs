@@ -210,6 +210,9 @@ pub fn our_contract(contract: &WireContract) -> Result<Contract, TranslateError>
             LegAction::Buy => 1,
             LegAction::Sell | LegAction::SellShort => -1,
         };
+        if leg.ratio <= 0 {
+            return Err(TranslateError::Combo(format!("a leg's ratio is {}", leg.ratio)));
+        }
         legs.push(Leg { con_id: our_id(leg.contract_id)?, ratio: sign * leg.ratio });
     }
     let combo = Combo::new(legs).map_err(|error| TranslateError::Combo(error.to_string()))?;
@@ -332,6 +335,10 @@ pub fn execution(
     let order_id = own_order_id(*order_id, *client_id, own_client);
     let perm_id = PermId(*perm_id);
     let quantity = whole("an execution's size", *shares)?;
+    if quantity.0 <= 0 {
+        let text = shares.to_string();
+        return Err(TranslateError::Amount { what: "an execution's size", text });
+    }
     let price = price("an execution's price", data.execution.price)?;
     if is_combo(&data.contract) {
         let combo = ComboExecution { exec_id, order_id, perm_id, quantity, price };
@@ -396,6 +403,7 @@ fn parse_time(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn times_need_a_zone() {
@@ -442,5 +450,68 @@ mod tests {
         };
         let legs = vec![Leg { con_id: ConId(4), ratio: 2 }, Leg { con_id: ConId(9), ratio: -1 }];
         assert_eq!(our_contract(&wire), Ok(Contract::Combo(Combo::new(legs).unwrap())));
+    }
+
+    #[test]
+    fn a_damaged_combo_is_refused() {
+        let leg = |contract_id, ratio| ComboLeg { contract_id, ratio, ..ComboLeg::default() };
+        for ratio in [0, -1, i32::MIN] {
+            let wire = WireContract {
+                security_type: SecurityType::Spread,
+                combo_legs: vec![leg(9, 1), ComboLeg { action: LegAction::Sell, ..leg(4, ratio) }],
+                ..WireContract::default()
+            };
+            assert!(our_contract(&wire).is_err(), "{ratio}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_broker_says_is_translated_or_refused(
+            numbers in any::<(i32, i32, i64)>(),
+            amounts in any::<(f64, f64, Option<f64>)>(),
+            texts in ("\\PC{0,20}", "[0-9]{8}[ -][0-9:]{6,8}( [A-Za-z/]{2,12})?"),
+            legs in prop::collection::vec(any::<(i32, i32, bool)>(), 0..6),
+        ) {
+            let legs = legs.into_iter().map(|(contract_id, ratio, buys)| ComboLeg {
+                contract_id,
+                ratio,
+                action: if buys { LegAction::Buy } else { LegAction::Sell },
+                ..ComboLeg::default()
+            });
+            let combo_legs: Vec<_> = legs.collect();
+            let security_type =
+                if combo_legs.is_empty() { SecurityType::Option } else { SecurityType::Spread };
+            let contract = WireContract {
+                contract_id: numbers.0, security_type, combo_legs, ..WireContract::default()
+            };
+            let order = WireOrder {
+                order_id: numbers.1,
+                perm_id: numbers.2,
+                total_quantity: amounts.0,
+                filled_quantity: amounts.1,
+                limit_price: amounts.2,
+                order_ref: texts.0.clone(),
+                ..WireOrder::default()
+            };
+            let execution_id = texts.0.clone();
+            let time = texts.1.clone();
+            let shown = Execution {
+                execution_id, time, shares: amounts.0, price: amounts.1, ..Execution::default()
+            };
+            let data = OrderData { order, contract: contract.clone(), ..OrderData::default() };
+            let _ = open_order(&data, amounts.1, 0);
+            let _ = completed_order(&data);
+            let shown = ExecutionData { execution: shown, contract, ..ExecutionData::default() };
+            if let Ok(Report::Execution(fill)) = execution(&shown, 0, false) {
+                prop_assert!(fill.quantity.0 > 0 && fill.quantity.0 as f64 == amounts.0);
+            }
+            let _ = fee(&CommissionReport {
+                execution_id: texts.0.clone(),
+                commission: amounts.0,
+                currency: texts.0,
+                ..CommissionReport::default()
+            });
+        }
     }
 }

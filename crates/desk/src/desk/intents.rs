@@ -281,6 +281,7 @@ impl Desk {
             cognition: context.surroundings.cognition(order),
             performance: context.surroundings.performance(order),
             session_open: context.surroundings.session_open(order, now.market),
+            entries_frozen: context.surroundings.entries_frozen(now.market),
             desk_generation: self.generation,
             now,
         };

@@ -6,9 +6,9 @@ use super::unsaid::{Moved, moved};
 use super::{Absence, Context, Desk};
 use crate::mutation;
 use crate::order_state::OrderEvent;
-use crate::reconcile::RoundResult;
+use crate::reconcile::{Agreement, RoundResult};
 use crate::record::{ExternalOrder, ReconciliationReport, Record};
-use crate::state::Phase;
+use crate::state::{OrderEntry, Phase};
 use crate::unexplained::CASH_TOLERANCE;
 use market::instrument::ConId;
 use market::money::{Money, Quantity};
@@ -31,10 +31,13 @@ impl Desk {
         if !self.link_up || result.link_generation != self.link_generation {
             return;
         }
-        if !result.complete {
-            let unresolved = vec!["the broker's answers did not settle".to_owned()];
-            self.record_reconciliation(&result, unresolved);
-            return;
+        match result.agreement {
+            Agreement::Agreed => {}
+            Agreement::Stirred => return self.on_stirred(result, context, now),
+            Agreement::Unanswered => {
+                let unresolved = vec!["the broker did not answer every question".to_owned()];
+                return self.record_reconciliation(&result, unresolved);
+            }
         }
         let reports = std::mem::take(&mut result.reports);
         let told: Vec<Moved> = reports.iter().filter_map(moved).collect();
@@ -47,13 +50,15 @@ impl Desk {
             return;
         }
         let mut found = BTreeSet::new();
-        self.meet_open(&result, &mut found, context, now);
-        self.meet_completed(&result, &mut found, context, now);
+        self.meet_open(&result.open, &result, &mut found, context, now);
+        self.meet_external(&result);
+        self.meet_completed(&result.completed, &mut found, context, now);
         if mutation::active("resend_unknown") {
             self.reconciled = true;
             self.resend_unknown(context, now);
         }
-        self.meet_absent(&result, &found, context, now);
+        let live: BTreeSet<OrderId> = self.state.live().map(|(order_id, _)| *order_id).collect();
+        self.meet_absent(&result, &live - &found, context, now);
         if self.state.reconciled_once && result.since.is_none() {
             self.explain(&result, &told, context, now);
         }
@@ -65,13 +70,51 @@ impl Desk {
         self.reconciled = true;
     }
 
+    /// On an account where something is always reported no two rounds agree. One that was answered
+    /// whole still settles the orders in doubt: what it says of an order of which nothing has been
+    /// heard since holds.
+    fn on_stirred(&mut self, mut result: RoundResult, context: &Context<'_>, now: Now) {
+        if self.reconciled {
+            for report in std::mem::take(&mut result.reports) {
+                self.on_report(report, context, now);
+            }
+            let doubtful = |entry: &OrderEntry| {
+                entry.phase == Phase::Unknown || (entry.modify.is_some() && entry.sent)
+            };
+            let doubtful = self.state.live().filter(|(_, entry)| doubtful(entry));
+            let doubtful: BTreeSet<OrderId> = doubtful.map(|(order_id, _)| *order_id).collect();
+            let state = &self.state;
+            let is_in_doubt = |order_id, perm_id, reference: &str| {
+                let order_id = state.locate(order_id, Some(perm_id), reference);
+                order_id.is_some_and(|order_id| doubtful.contains(&order_id))
+            };
+            let open = result.open.iter();
+            let open: Vec<OpenOrder> = open
+                .filter(|order| is_in_doubt(order.order_id, order.perm_id, &order.reference))
+                .cloned()
+                .collect();
+            let completed = result.completed.iter();
+            let completed: Vec<CompletedOrder> = completed
+                .filter(|order| is_in_doubt(OrderId(0), order.perm_id, &order.reference))
+                .cloned()
+                .collect();
+            let mut found = BTreeSet::new();
+            self.meet_open(&open, &result, &mut found, context, now);
+            self.meet_completed(&completed, &mut found, context, now);
+            self.meet_absent(&result, &doubtful - &found, context, now);
+        }
+        let unresolved = vec!["reports kept coming between the broker's answers".to_owned()];
+        self.record_reconciliation(&result, unresolved);
+    }
+
     fn record_reconciliation(&mut self, result: &RoundResult, unresolved: Vec<String>) {
         let open = result.open.iter();
         self.record(Record::Reconciled {
             report: ReconciliationReport {
                 link_generation: result.link_generation,
                 rounds: result.rounds,
-                complete: result.complete,
+                complete: result.agreement == Agreement::Agreed,
+                stirred: result.agreement == Agreement::Stirred,
                 positions: result.positions.clone(),
                 cash: result.cash.clone(),
                 open_orders: open.map(|order| (order.reference.clone(), order.perm_id)).collect(),
@@ -80,23 +123,23 @@ impl Desk {
         });
     }
 
+    fn own(&self, open: &OpenOrder) -> Option<OrderId> {
+        let order_id = self.state.locate(open.order_id, Some(open.perm_id), &open.reference);
+        order_id.filter(|_| !mutation::active("disown_found_orders"))
+    }
+
+    /// Our orders that the broker has open.
     fn meet_open(
         &mut self,
+        orders: &[OpenOrder],
         result: &RoundResult,
         found: &mut BTreeSet<OrderId>,
         context: &Context<'_>,
         now: Now,
     ) {
-        let mut external = BTreeSet::new();
-        for open in &result.open {
+        for open in orders {
             self.highest_seen_id = self.highest_seen_id.max(open.order_id.0);
-            let order_id = self.state.locate(open.order_id, Some(open.perm_id), &open.reference);
-            let order_id = order_id.filter(|_| !mutation::active("disown_found_orders"));
-            let Some(order_id) = order_id else {
-                external.insert(open.perm_id);
-                self.adopt(open);
-                continue;
-            };
+            let Some(order_id) = self.own(open) else { continue };
             found.insert(order_id);
             let event = match self.acknowledged_as(order_id, open.perm_id) {
                 OrderEvent::SecondPermId => OrderEvent::SecondPermId,
@@ -119,6 +162,17 @@ impl Desk {
             self.happen(order_id, event, news, context, now);
             if settled {
                 self.absent.remove(&order_id);
+            }
+        }
+    }
+
+    /// Orders that are not ours.
+    fn meet_external(&mut self, result: &RoundResult) {
+        let mut external = BTreeSet::new();
+        for open in &result.open {
+            if self.own(open).is_none() {
+                external.insert(open.perm_id);
+                self.adopt(open);
             }
         }
         let gone: Vec<PermId> = self.state.external.keys().copied().collect();
@@ -148,12 +202,12 @@ impl Desk {
 
     fn meet_completed(
         &mut self,
-        result: &RoundResult,
+        orders: &[CompletedOrder],
         found: &mut BTreeSet<OrderId>,
         context: &Context<'_>,
         now: Now,
     ) {
-        for completed in &result.completed {
+        for completed in orders {
             if self.is_known(completed) {
                 continue;
             }
@@ -189,27 +243,21 @@ impl Desk {
         })
     }
 
-    /// Orders that neither list has. One that was sent while the round was asked is not missed.
+    /// Live orders that neither list has. One that was sent while the round was asked is not
+    /// missed.
     fn meet_absent(
         &mut self,
         result: &RoundResult,
-        found: &BTreeSet<OrderId>,
+        mut missed: BTreeSet<OrderId>,
         context: &Context<'_>,
         now: Now,
     ) {
-        let live = self.state.live();
-        let missed: Vec<OrderId> = live
-            .map(|(order_id, _)| *order_id)
-            .filter(|order_id| !found.contains(order_id))
-            .filter(|order_id| {
-                let sent = self.sent_at.get(order_id);
-                sent.is_none_or(|sent| *sent < result.started)
-            })
-            .collect();
+        missed.retain(|order_id| {
+            self.sent_at.get(order_id).is_none_or(|sent| *sent < result.started)
+        });
         for order_id in missed {
-            let Some(entry) = self.state.orders.get(&order_id) else {
-                continue;
-            };
+            let entry = self.state.orders.get(&order_id).filter(|entry| entry.is_live());
+            let Some(entry) = entry else { continue };
             let ends = context.surroundings.time_in_force_end(&entry.order, entry.created);
             let over = ends.is_some_and(|end| end <= now.market);
             let settled = self.prove_absent(order_id, result, now);
@@ -217,10 +265,10 @@ impl Desk {
                 let words = "absent, and its time in force ended by the exchange calendar";
                 (OrderEvent::TimeInForceEnded, words)
             } else if settled {
-                let words = "absent in two complete rounds of one link generation";
+                let words = "absent in two answered rounds of one link generation";
                 (OrderEvent::AbsentProven, words)
             } else {
-                (OrderEvent::AbsentUnproven, "absent in a complete round")
+                (OrderEvent::AbsentUnproven, "absent in an answered round")
             };
             self.happen(order_id, event, News::because(words), context, now);
         }

@@ -5,5 +5,6 @@ mod broker;
 mod incidents;
 mod kept;
 mod property;
+mod stirred;
 mod table;
 mod world;

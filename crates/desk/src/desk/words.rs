@@ -92,6 +92,8 @@ pub trait Surroundings {
     fn performance(&self, order: &Order) -> Result<Approval, Denial>;
     /// Whether the sessions of all legs are open.
     fn session_open(&self, order: &Order, at: Timestamp) -> bool;
+    /// Why no entries are wanted at `at` (an expected downtime of the broker), if none are.
+    fn entries_frozen(&self, at: Timestamp) -> Option<String>;
     /// When the order's time in force ends by the exchange calendar, for one made at `created`.
     fn time_in_force_end(&self, order: &Order, created: Timestamp) -> Option<Timestamp>;
     /// The dividends of a stock that went ex between two moments: the day, its beginning, and the

@@ -12,8 +12,12 @@ use exchange::Position as BookPosition;
 use market::instrument::{ConId, Instrument, InstrumentKind};
 use market::money::{Money, Price};
 use market::time::{Now, ProcessTime};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+/// More tags than there are, and longer ones.
+const TAGS_MAX: usize = 100;
+const LONGEST_TAG: usize = 40;
 const PROFIT_EVERY: Duration = Duration::from_secs(1);
 /// The value of this tag has no currency.
 const ACCOUNT_TYPE: &str = "AccountType";
@@ -29,6 +33,13 @@ struct Valued {
     realised: Money,
     /// Per unit, multiplier included, as IB gives it.
     average_cost: f64,
+}
+
+/// The tags that a client asks for, each once: what it keeps here is bounded.
+fn tags_of(list: &str) -> Vec<String> {
+    let tags = list.split(',').map(str::trim).filter(|tag| tag.len() <= LONGEST_TAG);
+    let tags: BTreeSet<&str> = tags.take(TAGS_MAX).collect();
+    tags.into_iter().map(str::to_owned).collect()
 }
 
 impl World {
@@ -48,9 +59,7 @@ impl World {
             }
             Request::CancelPositions(_) => session.positions = false,
             Request::AccountSummary(request) => {
-                let tags: Vec<String> =
-                    request.tags.split(',').map(|tag| tag.trim().to_owned()).collect();
-                session.summaries.insert(request.req_id, tags);
+                session.summaries.insert(request.req_id, tags_of(&request.tags));
                 self.tell_summary(connection, request.req_id, now);
                 let end = AccountSummaryEnd { req_id: request.req_id };
                 self.send(connection, Response::AccountSummaryEnd(end), now);

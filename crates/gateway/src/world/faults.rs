@@ -19,6 +19,13 @@ const RESTORED_KEPT: &str =
     "Connectivity between IB and Trader Workstation has been restored - data maintained.";
 const COMPETING: &str = "No market data during competing live session";
 
+/// Rules, and clients with a fault of their own, at once.
+const FAULTS_MAX: usize = 1_000;
+/// Bytes of frames that are delayed; beyond it they leave at once.
+const HELD_BYTES_MAX: usize = 16 << 20;
+/// Bulletins that are kept for whoever asks for all of them.
+const BULLETINS_MAX: usize = 100;
+
 /// The faults in force.
 #[derive(Debug, Default)]
 pub struct Faults {
@@ -26,6 +33,7 @@ pub struct Faults {
     /// Frames that arrive later.
     held: BTreeMap<(ProcessTime, u64), (Connection, Vec<u8>)>,
     held_count: u64,
+    held_bytes: usize,
     /// Frames that wait for the one after them.
     overtaken: BTreeMap<Connection, Vec<u8>>,
     /// The broker can't be reached.
@@ -77,11 +85,15 @@ impl Faults {
             None => vec![bytes],
             Some(Action::Drop) => Vec::new(),
             Some(Action::Duplicate) => vec![bytes.clone(), bytes],
+            Some(Action::Delay { .. }) if self.held_bytes + bytes.len() > HELD_BYTES_MAX => {
+                vec![bytes]
+            }
             Some(Action::Delay { milliseconds }) => {
                 let due =
                     now.process.nanos().saturating_add(milliseconds.saturating_mul(1_000_000));
                 self.held_count += 1;
                 let key = (ProcessTime::from_nanos(due), self.held_count);
+                self.held_bytes += bytes.len();
                 self.held.insert(key, (connection, bytes));
                 Vec::new()
             }
@@ -102,6 +114,17 @@ impl Faults {
         leaving
     }
 
+    /// What waited for a connection that is gone.
+    pub fn forget(&mut self, connection: Connection) {
+        self.overtaken.remove(&connection);
+    }
+
+    /// Whether one more fault would be too many.
+    fn is_full(&self) -> bool {
+        let counts = [self.rules.len(), self.refused_clients.len(), self.next_ids.len()];
+        counts.into_iter().any(|count| count >= FAULTS_MAX)
+    }
+
     /// When a delayed frame is next due.
     pub fn next_release(&self) -> Option<ProcessTime> {
         self.held.keys().next().map(|(due, _)| *due)
@@ -115,6 +138,7 @@ impl World {
                 return;
             }
             let (connection, bytes) = entry.remove();
+            self.faults.held_bytes -= bytes.len();
             if self.sessions.contains_key(&connection) {
                 self.outputs.push(Output::Frame { connection, bytes });
             }
@@ -123,6 +147,11 @@ impl World {
 
     pub(super) fn obey(&mut self, command: &Command, now: Now) -> Result<(), String> {
         match command {
+            Command::Fault(_) | Command::RefuseClient { .. } | Command::NextValidId { .. }
+                if self.faults.is_full() =>
+            {
+                return Err(format!("{FAULTS_MAX} faults wait already; lift them with `clear`"));
+            }
             Command::Close { client } => {
                 for connection in self.connections(*client) {
                     self.close(connection);
@@ -153,6 +182,9 @@ impl World {
                 corrected.ok_or_else(|| format!("there is no execution {exec_id}"))?;
             }
             Command::Bulletin { text } => {
+                if self.bulletins.len() >= BULLETINS_MAX {
+                    return Err(format!("{BULLETINS_MAX} bulletins are kept, there is no room"));
+                }
                 self.bulletins.push(text.clone());
                 for connection in self.connections(None) {
                     self.tell_bulletins(connection, 1, now);

@@ -16,8 +16,8 @@ use std::time::Duration;
 const STRIKES_MAX: u32 = 50;
 /// Subscriptions of one client, lines of market data aside: beyond any honest use it is closed.
 pub(super) const SUBSCRIPTIONS_MAX: usize = 1_000;
-/// A connection that has not started the API by then is closed.
-pub(super) const START_WITHIN: Duration = Duration::from_secs(15);
+/// An error quotes what a client sent, which may be a megabyte.
+const LONGEST_TEXT: usize = 1_000;
 const FARMS_OK: [(i32, &str); 3] = [
     (2104, "Market data farm connection is OK:simfarm"),
     (2106, "HMDS data farm connection is OK:simhmds"),
@@ -175,9 +175,9 @@ impl World {
 
     /// Closes connections that never started the API.
     pub(super) fn close_silent(&mut self, now: Now) {
-        let is_silent = |session: &Session| {
-            session.client.is_none() && session.opened + START_WITHIN <= now.process
-        };
+        let within = self.settings.start_within;
+        let is_silent =
+            |session: &Session| session.client.is_none() && session.opened + within <= now.process;
         let silent = self.sessions.iter().filter(|(_, session)| is_silent(session));
         let silent: Vec<Connection> = silent.map(|(connection, _)| *connection).collect();
         for connection in silent {
@@ -205,6 +205,7 @@ impl World {
         text: &str,
         now: Now,
     ) {
+        let text: String = text.chars().take(LONGEST_TEXT).collect();
         self.send(connection, Response::error(id, code, text, stamp::millis(now.market)), now);
     }
 
@@ -221,6 +222,7 @@ impl World {
     }
 
     pub(super) fn close(&mut self, connection: Connection) {
+        self.faults.forget(connection);
         if self.sessions.remove(&connection).is_some() {
             self.outputs.push(Output::Close { connection });
         }

@@ -1,7 +1,9 @@
 //! The machine, one sentence a test, heard through the protobuf dialect.
 
 mod faulty;
+mod frames;
 mod hostile;
+mod mutated;
 mod ordering;
 
 use super::session::SUBSCRIPTIONS_MAX;
@@ -28,6 +30,7 @@ struct Bench {
     /// What each connection has not yet looked at.
     heard: BTreeMap<Connection, Vec<Response>>,
     closed: Vec<Connection>,
+    log: Vec<String>,
     changes: Vec<exchange::books::BookChange>,
 }
 
@@ -48,7 +51,8 @@ impl Bench {
         let world = World::new(Settings::new("DU1"), exchange, source);
         let now = Now { market: start, process: ProcessTime::ZERO };
         let (heard, closed, changes) = (BTreeMap::new(), Vec::new(), Vec::new());
-        let mut bench = Self { world, now, next: 1, heard, closed, changes };
+        let log = Vec::new();
+        let mut bench = Self { world, now, next: 1, heard, closed, log, changes };
         bench.on(&Input::Time);
         bench
     }
@@ -81,7 +85,7 @@ impl Bench {
                     }
                 }
                 Output::Close { connection } => self.closed.push(connection),
-                Output::Log(_) => {}
+                Output::Log(line) => self.log.push(line),
             }
         }
     }

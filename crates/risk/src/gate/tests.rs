@@ -30,6 +30,7 @@ struct Scene {
     performance: Option<Denial>,
     approval_of: Option<Order>,
     session_open: bool,
+    entries_frozen: Option<String>,
     now: Now,
     limits: Limits,
 }
@@ -49,6 +50,7 @@ fn scene() -> Scene {
         performance: None,
         approval_of: None,
         session_open: true,
+        entries_frozen: None,
         now: Now { market: sample::OPEN, process: ProcessTime::from_nanos(5_000_000_000) },
         limits: Limits::default(),
     }
@@ -78,6 +80,7 @@ impl Scene {
             cognition: answer(&self.cognition, Layer::Cognition),
             performance: answer(&self.performance, Layer::Performance),
             session_open: self.session_open,
+            entries_frozen: self.entries_frozen.clone(),
             desk_generation: 7,
             now: self.now,
         })
@@ -129,6 +132,10 @@ fn spread() -> Contract {
 
 fn veto(code: DenialCode) -> Option<Denial> {
     Some(Denial::new(code, "no".to_owned()))
+}
+
+fn freeze(scene: &mut Scene) {
+    scene.entries_frozen = Some("the gateway's restart is near".to_owned());
 }
 
 type Change = fn(&mut Scene);
@@ -196,6 +203,20 @@ const ROWS: &[Row] = &[
     (DenialCode::ReduceOnly, "an exit of nothing", |s| {
         s.states.account = TradingState::ReduceOnly;
         s.purpose = Purpose::Exit;
+    }),
+    (DenialCode::BrokerDowntime, "an entry", freeze),
+    (DenialCode::BrokerDowntime, "an entry that happens to lower risk", |s| {
+        freeze(s);
+        s.hold(CALL_100, 2);
+        s.order = order(CALL_100, Side::Sell, 2, "2.95");
+    }),
+    (DenialCode::BrokerDowntime, "an exit of nothing", |s| {
+        freeze(s);
+        s.purpose = Purpose::Exit;
+    }),
+    (DenialCode::ReduceOnly, "comes before the downtime", |s| {
+        freeze(s);
+        s.states.account = TradingState::ReduceOnly;
     }),
     (DenialCode::RegimeVeto, "cognition", |s| s.cognition = veto(DenialCode::RegimeVeto)),
     (DenialCode::DataQualityVeto, "cognition", |s| {

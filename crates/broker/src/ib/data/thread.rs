@@ -119,10 +119,14 @@ pub fn live(gateway: &Gateway, mut commands: mpsc::Receiver<Command>) {
             gateway.pace.wait(Lane::Data).await;
             match open(&gateway.settings, gateway.settings.data_client).await {
                 Ok((client, notices)) => {
-                    wait = BACKOFF.0;
                     let client = Arc::new(client);
+                    let opened = tokio::time::Instant::now();
                     let ended = lines.serve(&client, notices, &mut commands).await;
                     lines.lose();
+                    // One that takes connections and drops them is not stormed.
+                    if opened.elapsed() >= BACKOFF.1 {
+                        wait = BACKOFF.0;
+                    }
                     let Some(reason) = ended else { return };
                     tracing::warn!(reason, "the data connection is lost");
                 }
@@ -301,7 +305,7 @@ impl Lines<'_> {
                     lost.store(true, Ordering::Release);
                 }
                 hearer.sink.confirmed(hearer.line, DataType::Frozen);
-                tracing::info!("the line of {con_id} has ended: {ended}");
+                tracing::debug!("the line of {con_id} has ended: {ended}");
             });
             self.tasks.insert(con_id, task);
         }

@@ -31,8 +31,11 @@ const CANCELS_WAITING: usize = 4_096;
 const ORDERS_WAITING: usize = 4;
 /// Questions that may wait.
 const QUESTIONS_WAITING: usize = 16;
-/// Messages that the library keeps for a late reader; then it drops the oldest and says so.
-const STREAM_CAPACITY: usize = 16_384;
+/// Messages that the library keeps for a late reader of a line or of an answer; then it drops the
+/// oldest and says so. It makes room for all of them at each request, each line and each cancel:
+/// sixteen thousand cost a cancel half a millisecond and two megabytes. Streams of orders have
+/// eight thousand of the library's own.
+const STREAM_CAPACITY: usize = 2_048;
 
 /// A write that waits to begin may be called off; one that has begun may not.
 const WAITING: u8 = 0;

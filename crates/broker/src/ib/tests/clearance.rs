@@ -33,9 +33,13 @@ pub struct Market {
 impl Market {
     /// What the venue lists from its first moment on.
     pub fn new() -> Self {
+        Self::of(listed())
+    }
+
+    pub fn of(instruments: Vec<Instrument>) -> Self {
         let mut catalog = Catalog::default();
         let mut views: BTreeMap<String, MarketView> = BTreeMap::new();
-        for instrument in listed() {
+        for instrument in instruments {
             let view = views.entry(instrument.symbol.clone()).or_insert_with(|| MarketView {
                 symbol: instrument.symbol.clone(),
                 version: 1,
@@ -80,6 +84,7 @@ impl Market {
             cognition: Agreeing.cognition(order),
             performance: Agreeing.performance(order),
             session_open: true,
+            entries_frozen: None,
             desk_generation: 0,
             now: Now { market: START, process: ProcessTime::ZERO },
         };
@@ -167,6 +172,9 @@ impl Surroundings for Agreeing {
     }
     fn session_open(&self, _: &Order, _: Timestamp) -> bool {
         true
+    }
+    fn entries_frozen(&self, _: Timestamp) -> Option<String> {
+        None
     }
     fn time_in_force_end(&self, _: &Order, _: Timestamp) -> Option<Timestamp> {
         None

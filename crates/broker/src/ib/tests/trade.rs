@@ -6,6 +6,7 @@
 
 use super::clearance::{Market, gate};
 use super::*;
+use crate::downtime::DowntimeSchedule;
 use crate::link::{BrokerLink, LinkEffect, LinkInput, LinkState, LinkTiming};
 use crate::port::{WireTap, Written};
 use desk::desk::{Desk, DeskAnswer, DeskConfig, DeskEvent, Effect, IntentOutcome, RefusedSend};
@@ -103,7 +104,7 @@ impl Trade {
         let (tell, events) = channel();
         let mut trade = Self {
             market: Market::new(),
-            link: BrokerLink::new(LinkTiming::default(), 0, now.process),
+            link: BrokerLink::new(LinkTiming::default(), DowntimeSchedule::none(), 0, now),
             desk: Desk::from_state(config, gate(), state, generation),
             reconciler: Reconciler::new(ReconcilePolicy::default()),
             port: IbOrderPort::new(gateway, fence),
@@ -344,7 +345,7 @@ impl Trade {
     }
 
     fn link(&mut self, input: LinkInput) {
-        for effect in self.link.on(input, self.now.process) {
+        for effect in self.link.on(input, self.now) {
             match effect {
                 LinkEffect::Connect { generation } => {
                     let tell = self.tell.clone();
@@ -358,6 +359,7 @@ impl Trade {
                 }
                 LinkEffect::Disconnect => self.port.disconnect(),
                 LinkEffect::Reconcile { .. } => {}
+                LinkEffect::Alarm { cause } => panic!("a person is needed: {}", cause.sentence()),
                 LinkEffect::Publish { state, generation } => {
                     self.desk(self.link_event(None));
                     let up = matches!(state, LinkState::Reconciling | LinkState::Ready);

@@ -1,7 +1,7 @@
 //! A small broker that holds the truth: orders, executions, positions, cash.
 
 use super::world::{CLOSE, ONE, TWO, price};
-use crate::reconcile::RoundResult;
+use crate::reconcile::{Agreement, RoundResult};
 use market::instrument::{ConId, Contract};
 use market::money::{Currency, Money, Multiplier, Price, Quantity};
 use market::quote::Side;
@@ -147,7 +147,7 @@ impl Broker {
         RoundResult {
             link_generation,
             rounds: 2,
-            complete: true,
+            agreement: Agreement::Agreed,
             started: now.process,
             open: open
                 .map(|held| OpenOrder {

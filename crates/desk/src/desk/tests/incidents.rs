@@ -5,6 +5,7 @@ use super::world::*;
 use crate::desk::{Desk, DeskAnswer, DeskEvent, Effect, IntentOutcome, RefusedSend};
 use crate::fold::{Books, hash_of};
 use crate::order_state::OrderState;
+use crate::reconcile::RoundResult;
 use crate::record::{Latch, Record};
 use crate::state::State;
 use market::instrument::Contract;
@@ -20,15 +21,15 @@ use trading::report::{EndState, OpenOrder, Report};
 use trading::trading_state::{HaltEpoch, TradingState};
 
 /// A ready desk with an attached strategy, and what it recorded.
-struct Case {
+pub(super) struct Case {
     world: World,
-    desk: Desk,
+    pub(super) desk: Desk,
     records: Vec<Record>,
-    seconds: u64,
+    pub(super) seconds: u64,
 }
 
 impl Case {
-    fn ready() -> Self {
+    pub(super) fn ready() -> Self {
         let mut case = Self {
             world: World::new(),
             desk: desk(fresh_state(), 1),
@@ -44,7 +45,7 @@ impl Case {
     }
 
     /// With order 1 sent and working: 3 units bought at 100.
-    fn working() -> Self {
+    pub(super) fn working() -> Self {
         let mut case = Self::ready();
         let effects = case.intend(1, 3, "100.00");
         assert!(effects.iter().any(|effect| matches!(effect, Effect::Send(_))));
@@ -58,7 +59,7 @@ impl Case {
         self.desk.state().orders[&OrderId(1)].hash
     }
 
-    fn on(&mut self, event: DeskEvent) -> Vec<Effect> {
+    pub(super) fn on(&mut self, event: DeskEvent) -> Vec<Effect> {
         let effects = self.desk.on(event, &self.world.context(), at(self.seconds));
         for effect in &effects {
             if let Effect::Record(record) = effect {
@@ -71,22 +72,22 @@ impl Case {
         effects
     }
 
-    fn intend(&mut self, seq: u32, units: i64, limit: &str) -> Vec<Effect> {
+    pub(super) fn intend(&mut self, seq: u32, units: i64, limit: &str) -> Vec<Effect> {
         let intent = intent(key(1, seq), &Contract::Single(ONE), units, limit);
         self.on(DeskEvent::Intent(Box::new(intent)))
     }
 
-    fn report(&mut self, report: Report) -> Vec<Effect> {
+    pub(super) fn report(&mut self, report: Report) -> Vec<Effect> {
         self.on(DeskEvent::Report(Box::new(report)))
     }
 
-    fn reconcile(&mut self, change: impl Fn(&mut crate::reconcile::RoundResult)) -> Vec<Effect> {
+    pub(super) fn reconcile(&mut self, change: impl Fn(&mut RoundResult)) -> Vec<Effect> {
         let mut result = nothing_found(at(self.seconds), self.desk.link_generation);
         change(&mut result);
         self.on(DeskEvent::Reconciled(Box::new(result)))
     }
 
-    fn state(&self) -> OrderState {
+    pub(super) fn state(&self) -> OrderState {
         self.desk.state().orders[&OrderId(1)].state()
     }
 
@@ -94,7 +95,7 @@ impl Case {
         self.desk.state().ledger.position(ONE).0
     }
 
-    fn reserved(&self) -> i64 {
+    pub(super) fn reserved(&self) -> i64 {
         let pending = self.desk.state().exposure(None).pending;
         pending.iter().map(|order| order.remaining.0).sum()
     }
@@ -108,12 +109,12 @@ fn acknowledged(perm_id: i64) -> Report {
     }
 }
 
-fn ended(end: EndState) -> Report {
+pub(super) fn ended(end: EndState) -> Report {
     let (order_id, perm_id) = (OrderId(1), PermId(71));
     Report::Ended { order_id, perm_id, end }
 }
 
-fn open(perm_id: i64, quantity: i64, limit: &str) -> OpenOrder {
+pub(super) fn open(perm_id: i64, quantity: i64, limit: &str) -> OpenOrder {
     OpenOrder {
         order_id: OrderId(1),
         perm_id: PermId(perm_id),

@@ -5,7 +5,7 @@ use super::broker::Broker;
 use super::world::*;
 use crate::desk::{Desk, DeskEvent, Effect, RefusedSend};
 use crate::fold::hash_of;
-use crate::reconcile::RoundResult;
+use crate::reconcile::{Agreement, RoundResult};
 use crate::record::Record;
 use crate::state::{Phase, State};
 use market::instrument::{ConId, Contract};
@@ -43,6 +43,10 @@ enum Op {
         seconds: u64,
     },
     Reconcile,
+    /// A reconciliation is answered whose result comes to the desk later.
+    Answers,
+    /// The result comes, with whatever was reported meanwhile told before it.
+    Stirred,
     CancelAll,
 }
 
@@ -77,6 +81,7 @@ struct Life {
     /// Orders under way to the broker, and when they arrive.
     late: Vec<(u64, Order)>,
     inbound: VecDeque<Report>,
+    answered: Option<RoundResult>,
     seconds: u64,
     epoch: u32,
     link: u32,
@@ -101,6 +106,7 @@ impl Life {
             outbound: VecDeque::new(),
             late: Vec::new(),
             inbound: VecDeque::new(),
+            answered: None,
             seconds: 1,
             epoch: 1,
             link: 0,
@@ -187,6 +193,7 @@ impl Life {
                 self.records.truncate(self.durable);
                 self.outbound.clear();
                 self.inbound.clear();
+                self.answered = None;
                 self.epoch += 1;
                 self.seq = 1;
                 self.desk = desk(fold(&self.records), self.epoch);
@@ -199,6 +206,17 @@ impl Life {
                 self.tell(DeskEvent::Wake);
             }
             Op::Reconcile => self.reconcile(),
+            Op::Answers => {
+                self.hear_all();
+                self.answered = Some(self.broker.answers(self.now(), self.link));
+            }
+            Op::Stirred => {
+                if let Some(answered) = self.answered.take() {
+                    self.hear_all();
+                    let stirred = RoundResult { agreement: Agreement::Stirred, ..answered };
+                    self.tell(DeskEvent::Reconciled(Box::new(stirred)));
+                }
+            }
             Op::CancelAll => self.tell(DeskEvent::CancelAll { reason: "operator".to_owned() }),
         }
     }
@@ -288,10 +306,14 @@ impl Life {
         self.tell(DeskEvent::Report(Box::new(report)));
     }
 
-    fn reconcile(&mut self) {
+    fn hear_all(&mut self) {
         while let Some(report) = self.inbound.pop_front() {
             self.tell(DeskEvent::Report(Box::new(report)));
         }
+    }
+
+    fn reconcile(&mut self) {
+        self.hear_all();
         let result = self.broker.answers(self.now(), self.link);
         // As a periodic one of a reconciled link asks: from shortly before the last on.
         if self.desk.is_ready() {
@@ -418,6 +440,8 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         8 => Just(Op::Durable),
         2 => (1..20_u64).prop_map(|seconds| Op::Wait { seconds }),
         4 => Just(Op::Reconcile),
+        2 => Just(Op::Answers),
+        2 => Just(Op::Stirred),
         1 => Just(Op::CancelAll),
     ];
     proptest::collection::vec(op, 1..80)

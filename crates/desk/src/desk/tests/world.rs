@@ -1,7 +1,7 @@
 //! Two stocks that always trade at 100, limits that never bind, and three layers that agree.
 
 use crate::desk::{Backlog, Context, Desk, DeskConfig, DeskEvent, Effect, Surroundings};
-use crate::reconcile::RoundResult;
+use crate::reconcile::{Agreement, RoundResult};
 use crate::record::{Evidence, Record};
 use crate::state::State;
 use market::instrument::{
@@ -82,6 +82,9 @@ impl Surroundings for Calendar {
     }
     fn session_open(&self, _: &Order, at: Timestamp) -> bool {
         at < CLOSE
+    }
+    fn entries_frozen(&self, _: Timestamp) -> Option<String> {
+        None
     }
     fn time_in_force_end(&self, _: &Order, _: Timestamp) -> Option<Timestamp> {
         Some(CLOSE)
@@ -249,7 +252,7 @@ pub(super) fn nothing_found(started: Now, link_generation: u32) -> RoundResult {
     RoundResult {
         link_generation,
         rounds: 2,
-        complete: true,
+        agreement: Agreement::Agreed,
         started: started.process,
         open: vec![],
         completed: vec![],

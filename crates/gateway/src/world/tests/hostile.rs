@@ -49,7 +49,7 @@ const WORDS: &[&str] = &[
 ];
 
 /// What a hostile client sends in a field of text.
-fn field() -> impl Strategy<Value = String> {
+pub fn field() -> impl Strategy<Value = String> {
     prop_oneof![4 => prop::sample::select(WORDS).prop_map(str::to_owned), 1 => "\\PC{0,8}"]
 }
 
@@ -105,7 +105,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-fn framed(body: &[u8]) -> Vec<u8> {
+pub fn framed(body: &[u8]) -> Vec<u8> {
     [&u32::try_from(body.len()).unwrap().to_be_bytes()[..], body].concat()
 }
 
@@ -125,6 +125,24 @@ fn begin(bench: &mut Bench, is_text: bool, client: i32) -> Connection {
     bench.on(&Input::Bytes(connection, &framed(opening.as_bytes())));
     bench.on(&Input::Bytes(connection, &framed(&start)));
     connection
+}
+
+/// Process time passes; of the market's, whose steps are the most work here, one step at most.
+pub fn wait(bench: &mut Bench, milliseconds: u64) {
+    let process = bench.now.process + Duration::from_millis(milliseconds);
+    bench.pass(milliseconds.min(250));
+    bench.now.process = process;
+    bench.on(&Input::Time);
+}
+
+/// What clients make the machine keep has its bounds.
+pub fn bounded(bench: &Bench) -> Result<(), TestCaseError> {
+    for session in bench.world.sessions.values() {
+        prop_assert!(session.reader.waiting() <= wire::LONGEST_FRAME + 4);
+        prop_assert!(session.lines.len() <= bench.world.settings.lines_max);
+        prop_assert!(session.subscriptions() <= SUBSCRIPTIONS_MAX);
+    }
+    Ok(())
 }
 
 proptest! {
@@ -153,7 +171,7 @@ proptest! {
                 Act::Length(length) => length.to_be_bytes().to_vec(),
                 Act::Cut(length) => [&u32::from(length).to_be_bytes()[..], b"3\0"].concat(),
                 Act::Wait(milliseconds) => {
-                    bench.pass(u64::from(milliseconds));
+                    wait(&mut bench, u64::from(milliseconds));
                     continue;
                 }
                 Act::Vanish => {
@@ -170,11 +188,7 @@ proptest! {
                 let client = if is_text { 1 } else { 2 };
                 hostile[usize::from(!is_text)] = begin(&mut bench, is_text, client);
             }
-            for session in bench.world.sessions.values() {
-                prop_assert!(session.reader.waiting() <= wire::LONGEST_FRAME + 4);
-                prop_assert!(session.lines.len() <= bench.world.settings.lines_max);
-                prop_assert!(session.subscriptions() <= SUBSCRIPTIONS_MAX);
-            }
+            bounded(&bench)?;
             prop_assert!(!bench.closed.contains(&honest), "another's fault is not its own");
         }
         // The books still agree with themselves, and the honest client is served.
@@ -222,4 +236,99 @@ fn a_connection_that_never_starts_the_api_is_closed_in_time() {
     assert_eq!(bench.world.next_process(), None);
     bench.send(honest, &Request::CurrentTime(Empty {}));
     assert!(!bench.listen(honest).is_empty());
+}
+
+#[test]
+fn requests_before_the_start_of_the_api_have_a_pace_too() {
+    let mut bench = Bench::new();
+    let eager = bench.next;
+    bench.next += 1;
+    bench.on(&Input::Connected(eager));
+    bench.on(&Input::Bytes(eager, b"API\0\0\0\0\tv213..226"));
+    for _ in 0..200 {
+        bench.send(eager, &Request::CurrentTime(Empty {}));
+    }
+    assert_eq!(bench.closed, [eager], "each of them was a line in the log");
+    assert!(bench.log.len() <= 60, "{} lines", bench.log.len());
+}
+
+#[test]
+fn a_start_that_is_sent_over_and_over_has_a_pace_too() {
+    let mut bench = Bench::new();
+    let client = bench.client(1);
+    for _ in 0..200 {
+        let start = StartApiRequest { client_id: 1, capabilities: String::new() };
+        bench.send(client, &Request::StartApi(start));
+    }
+    assert_eq!(bench.closed, [client]);
+}
+
+#[test]
+fn a_megabyte_in_a_field_is_neither_logged_nor_told_back_nor_kept() {
+    let mut bench = Bench::new();
+    bench.pass(1_000);
+    let client = bench.client(1);
+    let long = "x\n".repeat(400_000);
+    let mut order = limit(1, SIM, "BUY", 1, 50.0);
+    if let Request::PlaceOrder(request) = &mut order {
+        request.order.order_ref.clone_from(&long);
+    }
+    assert_eq!(codes(&bench.ask(client, &order)), [321]);
+    assert_eq!(bench.world.exchange().open_orders().count(), 0);
+    let mut order = limit(2, SIM, "BUY", 1, 50.0);
+    if let Request::PlaceOrder(request) = &mut order {
+        request.order.account = "y".repeat(10_000);
+    }
+    let heard = bench.ask(client, &order);
+    assert_eq!(codes(&heard), [321]);
+    assert!(heard.iter().all(|one| one.encode().len() < 2_000), "{heard:?}");
+    let summary = crate::message::account::AccountSummaryRequest {
+        req_id: 5,
+        group: "All".to_owned(),
+        tags: long.clone() + &",a".repeat(100_000),
+    };
+    bench.send(client, &Request::AccountSummary(summary));
+    let kept: usize = bench.world.sessions[&client].summaries[&5].iter().map(String::len).sum();
+    assert!(kept < 5_000, "{kept} bytes of tags");
+    let text = bench.next;
+    bench.next += 1;
+    bench.on(&Input::Connected(text));
+    bench.on(&Input::Bytes(text, b"API\0\0\0\0\tv157..178"));
+    bench.on(&Input::Bytes(text, &framed(b"71\x002\x007\0\0")));
+    bench.log.clear();
+    bench.on(&Input::Bytes(text, &framed(format!("8\x001\0{long}\0").as_bytes())));
+    assert_eq!(bench.log.len(), 1);
+    assert!(bench.log[0].len() < 2_000 && !bench.log[0].contains('\n'), "{:?}", bench.log);
+}
+
+#[test]
+fn commands_without_end_are_refused_and_what_is_delayed_has_a_bound() {
+    use crate::control::{Action, Direction, Rule};
+    let mut bench = Bench::new();
+    let client = bench.client(1);
+    let rule = Rule {
+        client: Some(7),
+        message: None,
+        direction: Direction::Responses,
+        action: Action::Drop,
+        count: 1,
+    };
+    let fault = |rule: &Rule| Command::Fault(rule.clone());
+    let refused = (0..2_000).find(|_| matches!(bench.command(&fault(&rule)), Answer::Refused(_)));
+    assert!(refused.is_some(), "faults are kept without end");
+    bench.command(&Command::Clear);
+    let bulletin = Command::Bulletin { text: "z".repeat(60_000) };
+    let refused = (0..2_000).find(|_| matches!(bench.command(&bulletin), Answer::Refused(_)));
+    assert!(refused.is_some(), "bulletins are kept without end");
+    let delay = Action::Delay { milliseconds: u64::MAX };
+    let delayed = Rule { client: Some(1), action: delay, count: u32::MAX, ..rule };
+    bench.command(&fault(&delayed));
+    bench.listen(client);
+    let all = crate::message::session::NewsBulletinsRequest { all: true };
+    // All bulletins are six megabytes: the first two answers wait, what is beyond leaves.
+    for _ in 0..4 {
+        bench.pass(1_000);
+        bench.send(client, &Request::NewsBulletins(all.clone()));
+    }
+    assert!(!bench.listen(client).is_empty(), "delayed frames are kept without end");
 }

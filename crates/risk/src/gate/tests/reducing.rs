@@ -6,6 +6,7 @@ use super::*;
 fn exits_and_hedges_pass_when_entries_do_not() {
     let mut exit = scene();
     exit.states.account = TradingState::ReduceOnly;
+    freeze(&mut exit);
     exit.cognition = veto(DenialCode::RegimeVeto);
     exit.performance = veto(DenialCode::Uncertified);
     exit.day.realised = Money::from_units(-50_000);
