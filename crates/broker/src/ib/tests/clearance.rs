@@ -28,32 +28,34 @@ pub struct Market {
     markets: Markets,
     catalog: Catalog,
     states: TradingStates,
+    now: Timestamp,
 }
 
 impl Market {
     /// What the venue lists from its first moment on.
     pub fn new() -> Self {
-        Self::of(listed())
+        Self::of(listed(), START)
     }
 
-    pub fn of(instruments: Vec<Instrument>) -> Self {
+    /// What is listed, as it stands at one moment for good.
+    pub fn of(instruments: Vec<Instrument>, now: Timestamp) -> Self {
         let mut catalog = Catalog::default();
         let mut views: BTreeMap<String, MarketView> = BTreeMap::new();
         for instrument in instruments {
             let view = views.entry(instrument.symbol.clone()).or_insert_with(|| MarketView {
                 symbol: instrument.symbol.clone(),
                 version: 1,
-                time: START,
+                time: now,
                 underlyings: Vec::new(),
                 chains: BTreeMap::new(),
                 surface: None,
                 regime: RegimeView::default(),
             });
-            show(view, &instrument);
+            show(view, &instrument, now);
             catalog.insert(instrument).unwrap();
         }
         let markets = views.into_iter().map(|(symbol, view)| (symbol, Arc::new(view))).collect();
-        Self { markets, catalog, states: TradingStates::default() }
+        Self { markets, catalog, states: TradingStates::default(), now }
     }
 
     /// The world as the desk is told it.
@@ -86,16 +88,16 @@ impl Market {
             session_open: true,
             entries_frozen: None,
             desk_generation: 0,
-            now: Now { market: START, process: ProcessTime::ZERO },
+            now: Now { market: self.now, process: ProcessTime::ZERO },
         };
         gate.clear(input).map_err(|(denial, _)| denial).expect("the gate clears it")
     }
 }
 
 /// Adds the line of an instrument to its product's view.
-fn show(view: &mut MarketView, instrument: &Instrument) {
+fn show(view: &mut MarketView, instrument: &Instrument, now: Timestamp) {
     let level = |price| Some(Level { price: Price::parse(price).unwrap(), size: 100 });
-    let quote = Quote { bid: level("9.95"), ask: level("10.05"), time: START };
+    let quote = Quote { bid: level("9.95"), ask: level("10.05"), time: now };
     let con_id = instrument.con_id;
     let terms = match &instrument.kind {
         InstrumentKind::Option(terms) | InstrumentKind::FutureOption(terms) => terms,
@@ -116,7 +118,7 @@ fn show(view: &mut MarketView, instrument: &Instrument) {
             at_the_money_vol: Some(0.3),
             lines: Vec::new(),
             version: 1,
-            time: START,
+            time: now,
         })
     });
     let chain = Arc::make_mut(chain);

@@ -338,7 +338,7 @@ fn through_the_socket_as_in_process(folder: &str, date: Date, seed: u64) {
     for instrument in &instruments {
         node.gateway.contracts.insert(instrument.clone());
     }
-    node.market = clearance::Market::of(instruments);
+    node.market = clearance::Market::of(instruments, begin);
     let next_id = node.connect().0;
 
     let mut own = InProcess { exchange, source, refused: 0 };
