@@ -62,7 +62,11 @@ impl Scene {
 pub fn play(scene: Scene) -> AuditReport {
     let cast = Cast { scene, audit: Mutex::new(None), struck: Arc::default() };
     match run_directed(spec(scene), &cast) {
-        Ok(day) => eprintln!("{} fills, denied {:?}", day.report.fills, day.report.denied),
+        Ok(day) => {
+            eprintln!("{} fills, denied {:?}", day.report.fills, day.report.denied);
+            // For whoever plays a scene by hand: what the node noticed itself.
+            day.report.alarms.iter().take(20).for_each(|alarm| eprintln!("alarm: {alarm}"));
+        }
         Err(error) => eprintln!("the day broke off: {error}"),
     }
     let audit = cast.audit.lock().unwrap().clone().expect("the node was launched");

@@ -5,8 +5,8 @@
 //! moved. The terms of a contract leave few stories: what expired was exercised at one settlement
 //! price (all calls below it, all puts above it) or is worthless; what vanished before its last
 //! trade was exercised or assigned early, for shares at the strike. A story is told only if it
-//! explains the shares exactly and, where several do, the cash as well; anything else stays a
-//! difference, and its contract ReduceOnly. Not here: asking (reconcile), booking (desk).
+//! explains the shares exactly and, where several do or somebody would have exercised early, the
+//! cash as well; anything else stays a difference, and its contract ReduceOnly. Not here: asking (reconcile), booking (desk).
 
 use market::instrument::{
     Catalog, ConId, Deliverable, ExerciseStyle, Instrument, InstrumentKind, OptionTerms, Right,
@@ -243,7 +243,12 @@ fn deliveries(books: &Break<'_>, physical: &[&Group<'_>], in_cash: &[&Group<'_>]
             matching.push(Told { prices, cash_left });
         }
     }
-    if matching.len() > 1 {
+    // Nothing here exercises early: that somebody did is believed if the cash says so too. A long
+    // straddle that the ledger has twice would else pass for exercised, its shares netting out.
+    let exercised_early = physical
+        .iter()
+        .any(|group| !group.is_over && group.ended.iter().any(|ended| ended.quantity.0 > 0));
+    if matching.len() > 1 || exercised_early {
         let settles = |of: &Currency| in_cash.iter().any(|group| group.key.2 == *of);
         let tolerance = i128::from(CASH_TOLERANCE.micros());
         matching.retain(|told| {

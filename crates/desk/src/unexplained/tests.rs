@@ -143,6 +143,22 @@ fn a_short_call_that_is_gone_before_its_end_was_assigned_in_part() {
     ));
 }
 
+/// Found by the mutation that books executions twice: the surplus of a long straddle passed for an
+/// exercise of both sides, whose shares net to none, and the doubled position was booked away.
+#[test]
+fn a_straddle_that_the_ledger_has_twice_was_not_exercised_early() {
+    let mut books = Books::default();
+    books.hold(option(2, Right::Call, 100, Settlement::Physical), 6);
+    books.hold(option(3, Right::Put, 100, Settlement::Physical), 6);
+    books.theirs = BTreeMap::from([(ConId(2), Quantity(3)), (ConId(3), Quantity(3))]);
+    // The premium of the three that were never bought.
+    books.cash = Money::from_units(3_000);
+    let before = NOW.minus(std::time::Duration::from_secs(86_400));
+    assert_eq!(books.explain(before), Vec::new());
+    books.cash = Money::ZERO;
+    assert_eq!(books.explain(before).len(), 2, "somebody did exercise both on the broker's screen");
+}
+
 #[test]
 fn what_no_settlement_explains_stays_a_difference() {
     let mut books = Books::default();
