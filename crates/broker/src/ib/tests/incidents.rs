@@ -91,12 +91,17 @@ fn a_client_id_in_use_is_tried_again() {
     let _ = node.connect();
 }
 
-/// Protected by: the next connection begins when the last has let go of the client id.
+/// Protected by: the next connection waits for the thread of the last, which holds the client id
+/// until its end. Who comes too early meets it one time in twenty, so it is tried often.
 #[test]
 fn a_session_that_restarts_does_not_meet_its_own_client_id() {
     let venue = Venue::start();
     let mut node = Node::of(&venue);
-    for _ in 0..20 {
+    for number in 0..100 {
+        // Ended first, or replaced as it stands.
+        if number % 2 == 0 {
+            node.port.disconnect();
+        }
         let _ = node.connect();
     }
 }

@@ -215,15 +215,3 @@ fn a_client_id_in_use_at_the_nightly_restart_is_waited_for() {
     driver.until_ready(15 * MINUTE + 1_000);
     assert_eq!(driver.alarms, []);
 }
-
-/// Protected by: the next connection waits for the thread of the one that was ended, which holds
-/// the client id until then.
-#[test]
-fn a_connection_that_was_dropped_does_not_meet_its_own_client_id() {
-    let venue = Venue::start();
-    let mut node = Node::of(&venue);
-    for _ in 0..20 {
-        node.port.disconnect();
-        let _ = node.connect();
-    }
-}
