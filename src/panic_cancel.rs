@@ -38,7 +38,7 @@ pub fn panic(args: &PanicArgs, output: Output) -> Result<(), Failure> {
     let now = Arc::new(|| Timestamp::from_nanos(notice::wall_nanos()));
     let mut settings = IbSettings::paper(&access.address, access.account, now);
     settings.order_client = access.client;
-    if !settings.account.0.starts_with('D') {
+    if !settings.account.is_paper() {
         // Cancels are for either kind of account.
         settings.environment = Environment::Live;
     }

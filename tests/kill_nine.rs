@@ -10,12 +10,16 @@
 #[path = "node_process/agreement.rs"]
 mod agreement;
 #[allow(dead_code, reason = "each end-to-end test uses its part of it")]
+#[path = "node_process/dice.rs"]
+mod dice;
+#[allow(dead_code, reason = "each end-to-end test uses its part of it")]
 #[path = "node_process/node.rs"]
 mod node;
 #[path = "node_process/venue_book.rs"]
 mod venue_book;
 
 use agreement::{AGREEMENT, differences, orders_accepted, text};
+use dice::Dice;
 use node::{Client, Installation, Node, QUICK, until};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -123,18 +127,6 @@ enum Halt {
     Perhaps,
 }
 
-/// Seeded, so that a red run can be played again.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, below: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % below
-    }
-}
-
 /// Points and random moments by turns: nothing dies early in a round that ends at a moment, so the
 /// restart before it is compared in full.
 fn plan() -> Vec<End> {
@@ -200,7 +192,7 @@ fn without_a_protection_it_turns_red() {
 fn nothing_acknowledged_is_lost_and_the_books_are_the_venues_after_every_kill() {
     let installation = Installation::with(&Installation::lively_keys());
     installation.lively();
-    let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
+    let mut dice = Dice::seeded(0x9E37_79B9_7F4A_7C15);
     let mut figures = Figures::default();
     let mut plan = plan();
     let (mut intents, mut fills) = (BTreeSet::new(), BTreeSet::new());

@@ -9,12 +9,16 @@
 #[path = "node_process/agreement.rs"]
 mod agreement;
 #[allow(dead_code, reason = "each end-to-end test uses its part of it")]
+#[path = "node_process/dice.rs"]
+mod dice;
+#[allow(dead_code, reason = "each end-to-end test uses its part of it")]
 #[path = "node_process/node.rs"]
 mod node;
 #[path = "node_process/venue_book.rs"]
 mod venue_book;
 
 use agreement::{AGREEMENT, differences, orders_accepted, text};
+use dice::Dice;
 use node::{Installation, Node, PATIENCE, QUICK};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -29,22 +33,6 @@ const FAULTS: usize = if QUICK { 10 } else { 40 };
 const HAND: usize = 5;
 /// The client ids of the shipped configuration.
 const ORDERS: i32 = 0;
-
-/// Seeded, so that a red run can be played again.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, below: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % below
-    }
-
-    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.roll(all.len() as u64) as usize]
-    }
-}
 
 /// What is done to the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -203,7 +191,7 @@ fn no_fault_of_the_link_loses_a_fill_or_doubles_an_order() {
     let installation = Installation::with(&Installation::lively_keys());
     installation.lively();
     let count = std::env::var(CAMPAIGN).map_or(FAULTS, |count| count.parse().expect("a number"));
-    let mut dice = Dice(0x2545_F491_4F6C_DD1D);
+    let mut dice = Dice::seeded(0x2545_F491_4F6C_DD1D);
     let mut struck: BTreeMap<Fault, u32> = BTreeMap::new();
     let (mut with_orders, mut broken) = (0, 0);
     let gateway = Gateway(&installation);

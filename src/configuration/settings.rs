@@ -219,12 +219,10 @@ impl Settings {
         let id = self.account.id.as_str();
         let plain = (2..=20).contains(&id.len())
             && id.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+        let is_paper = AccountId(id.to_owned()).is_paper();
         let (fits, allowed) = match asked {
-            // IB's paper accounts begin with a D, and so do our own gateway's.
-            Environment::Dev | Environment::Paper => {
-                (id.starts_with('D'), "a paper account (DU...)")
-            }
-            Environment::Live => (!id.starts_with('D'), "a live account, not DU..."),
+            Environment::Dev | Environment::Paper => (is_paper, "a paper account (DU...)"),
+            Environment::Live => (!is_paper, "a live account, not DU..."),
         };
         if plain && fits {
             return Ok(());

@@ -307,10 +307,12 @@ impl Reconciler {
         self.asking = None;
         self.next = now + self.policy.pause;
         self.wanted |= agreement != Agreement::Agreed;
-        if agreement == Agreement::Unanswered {
-            self.doubt = true;
-        } else {
+        if agreement == Agreement::Agreed {
             self.told = round.reports.iter().filter_map(time_of).max().max(self.told);
+        } else {
+            // Until one agrees the next asks for all: a desk that isn't ready takes no other's
+            // word.
+            self.doubt = true;
         }
         effects.push(ReconcileEffect::Done(Box::new(RoundResult {
             link_generation: self.link_generation,
@@ -431,6 +433,37 @@ mod tests {
         assert_eq!(result.agreement, Agreement::Stirred);
         assert_eq!(result.positions, [(ConId(1), Quantity(2))]);
         assert_eq!(result.rounds, ReconcilePolicy::default().rounds_max);
+    }
+
+    /// A link is new, reports never rest: the executions of the time without it are asked for until
+    /// a reconciliation agrees, however many are handed over before.
+    #[test]
+    fn after_a_stirred_one_all_executions_are_asked_for_again() {
+        let (mut machine, mut effects) = started();
+        let mut asked_from = Vec::new();
+        let mut now = ProcessTime::ZERO;
+        let mut handed_over = 0;
+        while handed_over < 3 {
+            match effects.pop() {
+                Some(ReconcileEffect::Ask(question)) => {
+                    if let Question::Executions { since } = question {
+                        asked_from.push(since);
+                    }
+                    machine.on(ReconcileEvent::LiveReport, now);
+                    let event = ReconcileEvent::Answer(Box::new(answer(question)));
+                    effects = machine.on(event, now);
+                }
+                Some(ReconcileEffect::Done(result)) => {
+                    assert_eq!(result.agreement, Agreement::Stirred);
+                    handed_over += 1;
+                    (now, _) = machine.next_wake().unwrap();
+                    effects = machine.on(ReconcileEvent::Wake, now);
+                }
+                other => panic!("stuck at {other:?}"),
+            }
+        }
+        let rounds = 3 * ReconcilePolicy::default().rounds_max as usize;
+        assert_eq!(asked_from, vec![None; rounds]);
     }
 
     #[test]

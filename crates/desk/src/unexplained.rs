@@ -6,7 +6,8 @@
 //! price (all calls below it, all puts above it) or is worthless; what vanished before its last
 //! trade was exercised or assigned early, for shares at the strike. A story is told only if it
 //! explains the shares exactly and, where several do or somebody would have exercised early, the
-//! cash as well; anything else stays a difference, and its contract ReduceOnly. Not here: asking (reconcile), booking (desk).
+//! cash as well; anything else stays a difference, and its contract ReduceOnly. Not here: asking
+//! (reconcile), booking (desk).
 
 use market::instrument::{
     Catalog, ConId, Deliverable, ExerciseStyle, Instrument, InstrumentKind, OptionTerms, Right,

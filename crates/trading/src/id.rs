@@ -22,6 +22,14 @@ pub enum IdError {
 #[serde(transparent)]
 pub struct AccountId(pub String);
 
+impl AccountId {
+    /// IB's paper accounts begin with a D, and so do our own gateway's.
+    #[must_use]
+    pub fn is_paper(&self) -> bool {
+        self.0.starts_with('D')
+    }
+}
+
 impl fmt::Display for AccountId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -132,10 +132,9 @@ pub fn check_account(
     }
     let name = account.0.as_str();
     let ending: String = name.chars().skip(name.chars().count().saturating_sub(4)).collect();
-    let is_paper = name.starts_with('D');
     match environment {
-        Environment::Paper if !is_paper => return Err(AccountError::NotPaper { ending }),
-        Environment::Live if is_paper => return Err(AccountError::NotLive { ending }),
+        Environment::Paper if !account.is_paper() => return Err(AccountError::NotPaper { ending }),
+        Environment::Live if account.is_paper() => return Err(AccountError::NotLive { ending }),
         Environment::Paper | Environment::Live => {}
     }
     if managed.iter().any(|each| each == name) {
