@@ -51,11 +51,7 @@ pub fn main() -> ExitCode {
 #[cfg(mutations)]
 fn switch_fault_on() {
     if let Ok(name) = std::env::var("OPTIONSIB_MUTATION") {
-        broker::mutation::set(&name);
-        desk::mutation::set(&name);
-        risk::mutation::set(&name);
-        store::mutation::set(&name);
-        actors::mutation::set(&name);
+        mutation::set(&name);
     }
 }
 

@@ -396,7 +396,7 @@ impl DeskRole {
         held: Held,
         cx: &mut Context<DeskMessage>,
     ) -> Result<(), RoleError> {
-        if desk::mutation::active("send_before_durable") {
+        if mutation::active("send_before_durable") {
             return self.release(held, cx);
         }
         if let Stage::Running(running) = &mut self.stage {

@@ -19,7 +19,6 @@ pub mod kill_switch;
 pub mod layers;
 pub mod lines;
 pub mod meters;
-pub mod mutation;
 pub mod node;
 pub mod order_steps;
 pub mod pricing;

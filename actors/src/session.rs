@@ -290,7 +290,7 @@ impl SessionRole {
     ) -> Result<(), RoleError> {
         let (order_id, key) = (cleared.order().order_id, cleared.order().key.clone());
         let now = cx.now().process;
-        let early = desk::mutation::active("ready_without_reconcile");
+        let early = mutation::active("ready_without_reconcile");
         let state = match self.link.state() {
             LinkState::Settling | LinkState::Reconciling if early => LinkState::Ready,
             state => state,

@@ -65,11 +65,7 @@ fn run_child(mutation: &str, scene: Scene) -> BTreeMap<String, String> {
 fn the_child_runs_one_scene_with_one_fault() {
     let Ok(asked) = std::env::var(VARIABLE) else { return };
     let (mutation, scene) = asked.split_once('/').unwrap();
-    broker::mutation::set(mutation);
-    desk::mutation::set(mutation);
-    risk::mutation::set(mutation);
-    store::mutation::set(mutation);
-    actors::mutation::set(mutation);
+    mutation::set(mutation);
     let scene = Scene::ALL.into_iter().find(|one| format!("{one:?}") == scene).unwrap();
     let report = scenes::play(scene);
     let first = |invariant: &String| {

@@ -87,7 +87,7 @@ impl Window {
         if exceeded {
             self.0.pop_front();
         }
-        exceeded && !crate::mutation::active("ignore_intensity")
+        exceeded && !mutation::active("ignore_intensity")
     }
 
     pub fn clear(&mut self) {

@@ -55,11 +55,7 @@ pub fn link() -> LinkTiming {
 #[cfg(mutations)]
 fn break_on_demand() {
     if let Ok(name) = std::env::var("OPTIONSIB_BREAK") {
-        broker::mutation::set(&name);
-        desk::mutation::set(&name);
-        risk::mutation::set(&name);
-        store::mutation::set(&name);
-        actors::mutation::set(&name);
+        mutation::set(&name);
     }
 }
 

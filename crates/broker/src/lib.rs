@@ -6,7 +6,6 @@ pub mod downtime;
 #[cfg(not(loom))]
 pub mod ib;
 pub mod link;
-pub mod mutation;
 pub mod port;
 pub mod simulated;
 pub mod sweep;

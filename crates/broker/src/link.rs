@@ -8,7 +8,6 @@
 //! login works. In an expected downtime it tries slowly from the start and asks for nobody.
 
 use crate::downtime::{Downtime, DowntimeKind, DowntimeSchedule};
-use crate::mutation;
 use market::time::{Now, ProcessTime};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;

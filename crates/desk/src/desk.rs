@@ -118,7 +118,7 @@ impl Desk {
     /// The link is up and reconciled: intents may become orders.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let reconciled = self.reconciled || crate::mutation::active("ready_without_reconcile");
+        let reconciled = self.reconciled || mutation::active("ready_without_reconcile");
         self.link_up && reconciled
     }
 

@@ -11,7 +11,6 @@ pub mod cells;
 pub mod desk;
 pub mod fold;
 pub mod kill_switch;
-pub mod mutation;
 pub mod order_state;
 pub mod proof;
 pub mod reconcile;

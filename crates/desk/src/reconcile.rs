@@ -342,7 +342,7 @@ impl Reconciler {
 
     fn interval(&self) -> Duration {
         match self.policy.interval {
-            _ if crate::mutation::active("ask_only_on_request") => Duration::from_secs(86_400),
+            _ if mutation::active("ask_only_on_request") => Duration::from_secs(86_400),
             interval => interval,
         }
     }

@@ -11,7 +11,6 @@ mod orders;
 pub use entry::{OrderEntry, Phase};
 pub use orders::Orders;
 
-use crate::mutation;
 use crate::record::{ExternalOrder, Record};
 use market::instrument::ConId;
 use market::money::{Money, Price, Quantity};

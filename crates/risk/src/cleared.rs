@@ -4,7 +4,6 @@
 //! worth something only in its halt epoch, its desk generation and for 250 ms.
 
 use crate::evidence::GateEvidence;
-use crate::mutation;
 use market::money::Price;
 use market::time::ProcessTime;
 use std::time::Duration;

@@ -17,7 +17,6 @@ use crate::evidence::{GateEvidence, LimitSeen, QuoteSeen};
 use crate::exposure::{Exposure, PendingKind, PendingOrder};
 use crate::figures::fills_of;
 use crate::limits::Limits;
-use crate::mutation;
 use crate::order_rate::{DuplicateWindow, RateWindow};
 use crate::reduction;
 use crate::valuing::{Unavailable, Valuing};

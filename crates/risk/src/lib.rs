@@ -14,7 +14,6 @@ mod figures;
 pub mod gate;
 pub mod limits;
 pub mod margin;
-pub mod mutation;
 mod order_rate;
 pub mod readings;
 mod reduction;

@@ -14,7 +14,6 @@ pub mod ballast;
 pub mod disk;
 pub mod envelope;
 pub mod journal;
-pub mod mutation;
 pub mod reader;
 pub mod seq;
 pub mod snapshot;

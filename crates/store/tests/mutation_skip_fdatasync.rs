@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use store::journal::{self, JournalOptions};
-use store::{MemoryDisk, NewRecord, Seq, WriterTag, mutation};
+use store::{MemoryDisk, NewRecord, Seq, WriterTag};
 
 #[test]
 fn without_fdatasync_an_acknowledged_record_is_lost() {

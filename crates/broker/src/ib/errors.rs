@@ -3,8 +3,6 @@
 //! A code that isn't in it is never guessed at: about an order it asks for a reconciliation, about
 //! anything else it is logged.
 
-use crate::mutation;
-
 /// What a code asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {

@@ -127,7 +127,7 @@ pub fn check_account(
     environment: Environment,
     managed: &[String],
 ) -> Result<(), AccountError> {
-    if crate::mutation::active("skip_account_check") {
+    if mutation::active("skip_account_check") {
         return Ok(());
     }
     let name = account.0.as_str();

@@ -8,7 +8,6 @@
 
 use super::errors::{self, Action};
 use super::translate;
-use crate::mutation;
 use ibapi::orders::{ExecutionData, OrderData, OrderStatus, OrderUpdate};
 use market::money::{Price, Quantity};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -3,7 +3,6 @@
 //! what an error hides is found by reconciliation.
 
 use super::contracts::{ContractBook, wire_id};
-use crate::mutation;
 use crate::port::WrittenOrder;
 use ibapi::contracts::{
     ComboLeg, Contract as WireContract, Currency as WireCurrency, Exchange, LegAction,

@@ -3,7 +3,6 @@
 
 use super::reports::News;
 use super::{Context, Desk, NextWake};
-use crate::mutation;
 use crate::order_state::OrderEvent;
 use crate::record::Record;
 use crate::state::{OrderEntry, Phase};

@@ -4,7 +4,6 @@
 use super::reports::News;
 use super::{Context, Desk, DeskAnswer, Effect, IntentOutcome};
 use crate::cells;
-use crate::mutation;
 use crate::order_state::{Act, OrderEvent, OrderState, cell};
 use crate::record::{Evidence, LimitEvidence, QuoteEvidence, Record};
 use crate::state::{OrderEntry, Phase};

@@ -3,7 +3,6 @@
 
 use super::{Context, Desk, DeskAnswer, Effect, IntentOutcome, RefusedSend, Retry};
 use crate::cells;
-use crate::mutation;
 use crate::order_state::{Act, OrderEvent, cell};
 use crate::record::Record;
 use crate::state::Phase;

@@ -4,7 +4,6 @@
 use super::reports::{News, ended};
 use super::unsaid::{Moved, moved};
 use super::{Absence, Context, Desk};
-use crate::mutation;
 use crate::order_state::OrderEvent;
 use crate::reconcile::{Agreement, RoundResult};
 use crate::record::{ExternalOrder, ReconciliationReport, Record};

@@ -1,7 +1,6 @@
 //! One order as the desk knows it: phase, executions per leg, permanent numbers, a modify in
 //! flight.
 
-use crate::mutation;
 use crate::order_state::OrderState;
 use market::instrument::{ConId, Contract, Leg};
 use market::money::{Price, Quantity};

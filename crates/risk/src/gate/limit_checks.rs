@@ -9,7 +9,6 @@ use crate::evidence::{GateEvidence, LimitSeen};
 use crate::exposure::Exposure;
 use crate::figures::{Figures, fills_of, legs_of};
 use crate::margin::{premium_micros, worst_margin_milli};
-use crate::mutation;
 use crate::worst_case::clamped;
 use market::instrument::InstrumentKind;
 use market::money::{Money, Price};

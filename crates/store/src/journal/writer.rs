@@ -19,7 +19,6 @@ use super::{EpochStart, JournalError, JournalOptions, io_error, space_error};
 use crate::disk::Disk;
 use crate::envelope::batch::{BATCH_BYTES, BatchHeader, BatchKind};
 use crate::envelope::{CONTROL_KIND, Chain, NewRecord, Place, WriterTag, encode, encoded_bytes};
-use crate::mutation;
 use crate::seq::Seq;
 
 /// The largest record, envelope included, that an empty segment takes: one header, one seal.

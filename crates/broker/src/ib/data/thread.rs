@@ -6,7 +6,6 @@ use super::super::lines::{LineBudget, Turn};
 use super::super::orders::{Gateway, open};
 use super::super::pacing::Lane;
 use super::super::translate;
-use crate::mutation;
 use crate::port::DataSink;
 use futures::StreamExt;
 use ibapi::Client;

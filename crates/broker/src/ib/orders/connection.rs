@@ -6,7 +6,6 @@ use super::super::tracker::{News, Tracker};
 use super::questions;
 use super::{Gateway, Pace};
 use crate::ib::pacing::Lane;
-use crate::mutation;
 use crate::port::{BrokerEvent, EventSink, WriteError};
 use futures::StreamExt;
 use ibapi::contracts::Contract as WireContract;

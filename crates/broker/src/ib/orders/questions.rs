@@ -4,7 +4,6 @@ use super::super::orders::Gateway;
 use super::super::pacing::Lane;
 use super::super::tracker::Tracker;
 use super::super::translate;
-use crate::mutation;
 use futures::StreamExt;
 use ibapi::Client;
 use ibapi::accounts::types::AccountGroup;

@@ -113,9 +113,7 @@ const INCIDENTS: &[(&str, &[(&str, &str)])] = &[
 /// Takes out what the environment names; in every process that starts a venue.
 pub(super) fn take_out() {
     if let Ok(fault) = std::env::var(VARIABLE) {
-        crate::mutation::set(&fault);
-        desk::mutation::set(&fault);
-        risk::mutation::set(&fault);
+        mutation::set(&fault);
     }
 }
 

@@ -95,7 +95,7 @@ impl Life {
     fn begin() -> Self {
         #[cfg(mutations)]
         if let Ok(name) = std::env::var("OPTIONSIB_MUTATION") {
-            crate::mutation::set(&name);
+            mutation::set(&name);
         }
         let mut life = Self {
             world: World::new(),
