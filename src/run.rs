@@ -5,7 +5,6 @@
 //! and exit 0; a root that exhausted its restarts halts, cancels and exits 70. What it assembles is
 //! public, so that a benchmark measures the same node.
 
-mod abort_at;
 mod api_role;
 mod gateway_process;
 pub mod halt_file;
@@ -14,6 +13,7 @@ mod ownership;
 mod plane;
 pub mod runtimes;
 pub mod state;
+mod traps;
 pub mod venue;
 pub mod wiring;
 
@@ -23,7 +23,6 @@ use crate::control::ControlPlane;
 use crate::failure::{Exit, Failure};
 use crate::telemetry;
 use crate::terminal::StatusLine;
-use abort_at::AbortAt;
 use actors::auditor::Audit;
 use actors::journal::JournalPort;
 use actors::kill_switch::KillSwitchMessage;
@@ -46,6 +45,7 @@ use store::JournalState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use trading::trading_state::HaltEpoch;
+use traps::Trap;
 use venue::Venue;
 use wiring::wiring;
 
@@ -124,7 +124,9 @@ async fn live(
         .map_or(Permission::Refused, |max_ttl| Permission::Granted { max_ttl });
     let faults = FaultBoard::new(permission, configuration.market.seed);
     if configuration.faults_max.is_some() {
-        AbortAt::from_environment()?.arm(&faults);
+        if let Some(trap) = Trap::from_environment()? {
+            trap.arm(&faults);
+        }
     }
     let fence = Arc::new(WireFence::new(folder.halt_epoch(), None));
     let halt_file = Arc::new(RealHaltFile::new(&args.state.state));

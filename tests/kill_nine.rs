@@ -2,10 +2,11 @@
 //! node comes back as the venue's own books say.
 //!
 //! The built binary trades the built-in market fast and is killed again and again, at random
-//! moments and at named points of the order protocol. A client outside remembers every intent and
-//! fill that the API acknowledged. After each kill the journal must have all of them; after each
-//! restart positions per strategy, cash, fees, realised result and working orders must equal what a
-//! second arithmetic makes of the venue's file.
+//! moments and at named points of the order protocol; half of its lives lose what they had not
+//! synced, as if the power were cut. A client outside remembers every intent and fill that the API
+//! acknowledged. After each kill the journal must have all of them; after each restart positions per
+//! strategy, cash, fees, realised result and working orders must equal what a second arithmetic
+//! makes of the venue's file.
 
 #[path = "node_process/agreement.rs"]
 mod agreement;
@@ -23,6 +24,7 @@ use dice::Dice;
 use node::{Client, Installation, Node, QUICK, until};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -52,6 +54,10 @@ const POINT_PATIENCE: Duration = Duration::from_secs(40);
 
 /// So long a kill waits for an order that works.
 const ORDER_PATIENCE: Duration = Duration::from_secs(5);
+/// So long an order that was written may take to be in the venue's book.
+const ARRIVAL: Duration = Duration::from_millis(200);
+/// The trap that loses what was not synced.
+const POWER_CUT: &str = "OPTIONSIB_POWER_CUT";
 
 /// A client outside the node: what it was told, it may rely on.
 struct Outside {
@@ -159,6 +165,9 @@ struct Figures {
     at_point: BTreeMap<&'static str, u32>,
     at_moment: u32,
     halted: u32,
+    /// With an order held between its record and the wire.
+    fenced: u32,
+    power_cuts: u32,
     missed: u32,
     with_orders: u32,
     compared: u32,
@@ -166,15 +175,20 @@ struct Figures {
 }
 
 /// The test must be able to fail: built with `RUSTFLAGS="--cfg mutations"`, it plays itself against
-/// a binary that books executions again, that gives Unknown orders up at the first look, and that
-/// sends before its record is durable. (Without fdatasync a killed process still loses nothing, and
-/// strategies that see a halt wish for nothing, so the fence is not tried: `mutations.rs` of chaos
-/// shows both, by a power cut and a wish in a halt.)
+/// a binary that books executions again, that gives Unknown orders up at the first look, that sends
+/// before its record is durable, that doesn't sync its journal, and that sends what was cleared
+/// before a halt.
 #[cfg(mutations)]
 #[test]
 fn without_a_protection_it_turns_red() {
     let itself = "nothing_acknowledged_is_lost_and_the_books_are_the_venues_after_every_kill";
-    for fault in ["skip_exec_dedupe", "skip_settle", "send_before_durable"] {
+    for fault in [
+        "skip_exec_dedupe",
+        "skip_settle",
+        "send_before_durable",
+        "skip_fdatasync",
+        "skip_halt_check",
+    ] {
         let output = std::process::Command::new(std::env::current_exe().expect("this test"))
             .args([itself, "--exact"])
             .env("OPTIONSIB_MUTATION", fault)
@@ -201,18 +215,11 @@ fn nothing_acknowledged_is_lost_and_the_books_are_the_venues_after_every_kill() 
     while round < plan.len() {
         let end = plan[round];
         round += 1;
-        let trap = match end {
-            End::Point(point @ ("snapshot_head" | "segment_switch")) => Some(format!("{point}:1")),
-            // These are rarer than orders.
-            End::Point(point @ ("modifying" | "canceling" | "legged")) => {
-                Some(format!("{point}:{}", 1 + dice.roll(3)))
-            }
-            End::Point(point) => Some(format!("{point}:{}", 1 + dice.roll(12))),
-            End::Moment { .. } => None,
-        };
+        let traps = traps(end, &mut dice, &installation);
+        figures.power_cuts += u32::from(traps.iter().any(|(name, _)| *name == POWER_CUT));
         // A segment takes minutes of the market's time to fill.
         let speed = if end == End::Point("segment_switch") { "240" } else { "60" };
-        let mut node = installation.run_with(&["--speed", speed], trap.as_deref());
+        let mut node = installation.run_with(&["--speed", speed], &traps);
         let outside = Outside::listen(node.client().clone(), next);
         let back = came_back(&installation, &mut node, &mut epoch, halt);
         halt = if back.is_none() && halt != Halt::No { Halt::Perhaps } else { Halt::No };
@@ -225,7 +232,7 @@ fn nothing_acknowledged_is_lost_and_the_books_are_the_venues_after_every_kill() 
                 if dies_by_itself(&mut node) {
                     *figures.at_point.entry(point).or_default() += 1;
                 } else {
-                    println!("round {round}: {} was not reached", trap.unwrap_or_default());
+                    println!("round {round}: {point} was not reached");
                     figures.missed += 1;
                     assert!(figures.missed <= 10, "{point} is hardly ever reached");
                     plan.push(end);
@@ -246,8 +253,7 @@ fn nothing_acknowledged_is_lost_and_the_books_are_the_venues_after_every_kill() 
                     }
                 }
                 if halted {
-                    let body = json!({"reason": "before a kill"});
-                    node.client().post("/halt", &body).expect("a halt is acknowledged");
+                    figures.fenced += u32::from(halts_over_an_order(&installation, &mut node));
                     figures.halted += 1;
                 }
                 figures.at_moment += 1;
@@ -283,6 +289,7 @@ fn nothing_acknowledged_is_lost_and_the_books_are_the_venues_after_every_kill() 
     // A halt cancels them, and one may end between the look and the kill.
     let without = (round as u32 - figures.halted).saturating_sub(figures.with_orders);
     assert!(!fills.is_empty() && without * 10 <= round as u32, "{without} kills met no order");
+    assert!(figures.fenced > 0, "no halt met an order on its way");
 }
 
 /// Waits for the restart and compares; none if the node died at its point before that.
@@ -327,6 +334,59 @@ fn came_back(
         })?;
     }
     Some(took)
+}
+
+/// What this life falls into. Half of them lose with the process what was not synced.
+fn traps(end: End, dice: &mut Dice, installation: &Installation) -> Vec<(&'static str, String)> {
+    let mut traps = Vec::new();
+    if dice.roll(2) == 0 {
+        traps.push((POWER_CUT, "1".to_owned()));
+    }
+    match end {
+        End::Point(point) => {
+            let times = match point {
+                "snapshot_head" | "segment_switch" => 1,
+                // These are rarer than orders.
+                "modifying" | "canceling" | "legged" => 1 + dice.roll(3),
+                _ => 1 + dice.roll(12),
+            };
+            traps.push(("OPTIONSIB_ABORT_AT", format!("{point}:{times}")));
+        }
+        End::Moment { halted: true } => {
+            let held = held(installation);
+            // A hold that the last life did not see the end of.
+            let _ = std::fs::remove_file(&held);
+            let times = 3 + dice.roll(6);
+            traps.push(("OPTIONSIB_HOLD_AT", format!("durable:{times}:{}", held.display())));
+        }
+        End::Moment { halted: false } => {}
+    }
+    traps
+}
+
+/// There as long as an order is held between its durable record and the wire.
+fn held(installation: &Installation) -> PathBuf {
+    installation.state().join("held")
+}
+
+/// Halts, if it can while an order is cleared and not sent: that one must never be. Answers whether
+/// it could.
+fn halts_over_an_order(installation: &Installation, node: &mut Node) -> bool {
+    let held = held(installation);
+    let began = Instant::now();
+    while !held.exists() && began.elapsed() < ORDER_PATIENCE {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let body = json!({"reason": "before a kill"});
+    node.client().post("/halt", &body).expect("a halt is acknowledged");
+    // What was written before the halt arrives meanwhile.
+    std::thread::sleep(ARRIVAL);
+    let before = orders_accepted(installation);
+    let fenced = std::fs::remove_file(&held).is_ok();
+    std::thread::sleep(ARRIVAL);
+    let after = orders_accepted(installation);
+    assert!(!fenced || before == after, "an order was sent after the halt was acknowledged");
+    fenced
 }
 
 fn dies_by_itself(node: &mut Node) -> bool {
@@ -397,6 +457,8 @@ fn report(figures: &Figures, rounds: usize, intents: usize, fills: usize) {
     let at = |percent: usize| restarts[(restarts.len() - 1) * percent / 100];
     println!("{rounds} rounds, killed at points {:?}", figures.at_point);
     println!("killed at random moments {}, of them halted {}", figures.at_moment, figures.halted);
+    println!("of these with an order held behind the fence {}", figures.fenced);
+    println!("lives whose kill was a power cut {}", figures.power_cuts);
     println!("points not reached in time {}", figures.missed);
     println!("with an order alive at the kill {}", figures.with_orders);
     println!("restarts compared with the venue's book {}", figures.compared);

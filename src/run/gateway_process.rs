@@ -106,7 +106,6 @@ impl GatewayPlan {
             .arg(&self.fees)
             .arg("--state")
             .arg(&self.folder)
-            .env_remove("OPTIONSIB_ABORT_AT")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -1,7 +1,7 @@
 //! The state folder of a running node: lock, journal's disk, snapshots, and what the last life left
 //! behind.
 
-use super::{epoch_after, ownership};
+use super::{epoch_after, ownership, traps};
 use crate::configuration::Configuration;
 use crate::failure::Failure;
 use crate::gateway::notice::wall_nanos;
@@ -45,7 +45,7 @@ impl StateFolder {
             unusable("its lock", &error).next("stop the other node, or name another --state folder")
         })?;
         let real = RealDisk::new(path).map_err(|error| unusable("its disk", &error))?;
-        let disk: Arc<dyn Disk> = Arc::new(real);
+        let disk = traps::disk(Arc::new(real), configuration.faults_max.is_some());
         let ballast = Ballast::new(Arc::clone(&disk), BALLAST_BYTES);
         if let Err(error) = ballast.restore() {
             // A disk without room for it is a disk that is nearly full: the node still starts.

@@ -136,6 +136,8 @@ impl Installation {
             .current_dir(self.folder.path())
             .env_remove("OPTIONSIB_LOG")
             .env_remove("OPTIONSIB_ABORT_AT")
+            .env_remove("OPTIONSIB_HOLD_AT")
+            .env_remove("OPTIONSIB_POWER_CUT")
             .stdin(Stdio::null());
         command
     }
@@ -186,19 +188,17 @@ impl Installation {
 
     /// Starts the node.
     pub fn run(&self, arguments: &[&str]) -> Node {
-        self.run_with(arguments, None)
+        self.run_with(arguments, &[])
     }
 
-    /// Starts the node, to die at a point of the order protocol.
-    pub fn run_with(&self, arguments: &[&str], abort_at: Option<&str>) -> Node {
+    /// Starts the node with traps, which are environment variables.
+    pub fn run_with(&self, arguments: &[&str], traps: &[(&str, String)]) -> Node {
         let log = self.folder.path().join("node.log");
         let stderr = File::options().create(true).append(true).open(&log).expect("a log file");
         let mut command = self.command();
         command.arg("run").args(arguments);
         command.arg("--state").arg(&self.state).args(["--api", &self.address.to_string()]);
-        if let Some(point) = abort_at {
-            command.env("OPTIONSIB_ABORT_AT", point);
-        }
+        command.envs(traps.iter().map(|(name, value)| (name, value)));
         let child = command.stdout(Stdio::null()).stderr(stderr).spawn();
         let child = child.expect("the binary was built for this test");
         let client = Client::new(self.address, self.state.join("api.token"));

@@ -7,6 +7,7 @@
 
 pub mod memory;
 pub mod real;
+pub mod volatile;
 
 use std::io;
 

@@ -21,7 +21,7 @@ pub mod state_lock;
 mod sync;
 
 pub use ballast::Ballast;
-pub use disk::{Disk, memory::MemoryDisk, real::RealDisk};
+pub use disk::{Disk, memory::MemoryDisk, real::RealDisk, volatile::VolatileDisk};
 pub use envelope::{Chain, NewRecord, Record, TagError, WriterTag};
 pub use journal::{
     JournalError, JournalOptions, OpenedJournal, Recovery, SchemaLimits, TornTail,
