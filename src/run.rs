@@ -123,10 +123,10 @@ async fn live(
         .faults_max
         .map_or(Permission::Refused, |max_ttl| Permission::Granted { max_ttl });
     let faults = FaultBoard::new(permission, configuration.market.seed);
-    if configuration.faults_max.is_some() {
-        if let Some(trap) = Trap::from_environment()? {
-            trap.arm(&faults);
-        }
+    if configuration.faults_max.is_some()
+        && let Some(trap) = Trap::from_environment()?
+    {
+        trap.arm(&faults);
     }
     let fence = Arc::new(WireFence::new(folder.halt_epoch(), None));
     let halt_file = Arc::new(RealHaltFile::new(&args.state.state));

@@ -4,8 +4,8 @@
 //! The built binary trades the built-in market fast and is killed again and again, at random
 //! moments and at named points of the order protocol; half of its lives lose what they had not
 //! synced, as if the power were cut. A client outside remembers every intent and fill that the API
-//! acknowledged. After each kill the journal must have all of them; after each restart positions per
-//! strategy, cash, fees, realised result and working orders must equal what a second arithmetic
+//! acknowledged. After each kill the journal must have all of them; after each restart positions
+//! per strategy, cash, fees, realised result and working orders must equal what a second arithmetic
 //! makes of the venue's file.
 
 #[path = "node_process/agreement.rs"]

@@ -9,7 +9,7 @@ use audit::AuditReport;
 use chaos::simulation::director::{Direction, Director, Stage};
 use chaos::simulation::{SimulationSpec, run_directed};
 use market::instrument::{ConId, Right};
-use risk::limits::PerSymbol;
+use risk::setting::PerSymbol;
 use serde_json::json;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};

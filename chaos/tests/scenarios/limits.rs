@@ -10,7 +10,7 @@ use desk::record::Record;
 use market::instrument::Right;
 use market::money::Money;
 use market::time::Timestamp;
-use risk::limits::PerSymbol;
+use risk::setting::PerSymbol;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -10,7 +10,7 @@ use exchange::{ExchangeConfig, MarketSource};
 use market::calendar::Calendar;
 use market::corporate_action::DividendSchedule;
 use market::quality::Gates;
-use risk::limits::PerSymbol;
+use risk::setting::PerSymbol;
 use std::sync::Arc;
 use std::time::Duration;
 use strategy::tome::Tome;

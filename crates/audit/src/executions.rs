@@ -5,7 +5,6 @@
 //! that no journal can overflow them. Cash is added up elsewhere (I4).
 
 use crate::fact::{Delivery, Fact, Fill, LifecycleEvent, LifecycleKind};
-use crate::orders::sign;
 use market::instrument::ConId;
 use market::money::Currency;
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,7 +58,7 @@ pub fn revision(exec_id: &str) -> u32 {
 /// The signed quantity of a fill.
 #[must_use]
 pub fn signed(fill: &Fill) -> i128 {
-    sign(fill.side) * i128::from(fill.quantity)
+    i128::from(fill.side.sign()) * i128::from(fill.quantity)
 }
 
 /// All executions and lifecycle events.

@@ -7,7 +7,6 @@ use crate::executions::Executions;
 use crate::fact::{Approved, EndState, Fact, Order};
 use crate::report::Place;
 use market::instrument::ConId;
-use market::quote::Side;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Approved versions that are kept for each order; a modify is one at a time, so the last few do.
@@ -100,7 +99,7 @@ impl Tracked {
     #[must_use]
     pub fn unit(&self, con_id: ConId) -> i128 {
         let ratio = self.legs.iter().find(|leg| leg.0 == con_id).map_or(0, |leg| leg.1);
-        i128::from(ratio) * sign(self.order.side)
+        i128::from(ratio) * i128::from(self.order.side.sign())
     }
 
     /// The lowest and highest signed change that it may still make in one instrument.
@@ -164,15 +163,6 @@ impl Tracked {
             let reached = |version: &Version| filled == unit * i128::from(version.order.quantity);
             unit != 0 && filled != 0 && self.versions.iter().any(reached)
         })
-    }
-}
-
-/// +1 for a purchase, -1 for a sale.
-#[must_use]
-pub const fn sign(side: Side) -> i128 {
-    match side {
-        Side::Buy => 1,
-        Side::Sell => -1,
     }
 }
 

@@ -347,6 +347,9 @@ impl BrokerLink {
 
     /// The downtime that is on, which is remembered for the words of an alarm.
     fn look_at_schedule(&mut self, now: Now) -> Option<Downtime> {
+        if mutation::active("ignore_downtime") {
+            return None;
+        }
         let downtime = self.downtime.on(now.market);
         self.failed_in = downtime.map(|one| one.kind).or(self.failed_in);
         downtime
@@ -379,6 +382,9 @@ impl BrokerLink {
                 self.leave_ready(now);
                 let _ = self.look_at_schedule(now);
                 self.wake_in(self.timing.unready_limit_ms, "the broker is lost for long", now);
+                if mutation::active("wait_for_lost_broker") {
+                    self.wake = None;
+                }
                 self.enter(Stage::Degraded)
             }
             Stage::Down

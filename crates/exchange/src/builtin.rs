@@ -13,8 +13,8 @@ mod chain;
 mod path;
 
 use crate::day::{midnight_utc, utc_day};
+use crate::market_step::MarketStep;
 use crate::random::Random;
-use crate::recorded::MarketStep;
 use chain::Chain;
 use market::instrument::{ConId, ExerciseStyle, Instrument, InstrumentKind, Settlement, TickRule};
 use market::money::{Currency, Multiplier, Price};

@@ -14,6 +14,7 @@ pub mod exchange;
 pub mod fees;
 pub mod greeks;
 pub mod margin;
+mod market_step;
 pub mod order;
 pub mod random;
 pub mod recorded;
@@ -26,9 +27,10 @@ mod ten_trade_day;
 
 pub use books::{BookChange, BookError, Books, Position};
 pub use exchange::{AssignmentRule, Exchange, ExchangeConfig};
+pub use market_step::MarketStep;
 pub use order::{
     CompletedOrder, EndState, GroupRule, Instructions, NewOrder, OpenOrder, OrderGroup, OrderKind,
     Request, Stage, Ticket, TimeInForce,
 };
-pub use recorded::{MarketSource, MarketStep};
+pub use recorded::MarketSource;
 pub use report::{ComboExecution, Delivery, Event, EventKind, Execution, Report};

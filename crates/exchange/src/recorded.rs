@@ -6,22 +6,11 @@
 //! that wants every contract alive passes a shift of one day and a calendar that is always open.
 
 use crate::builtin::BuiltinMarket;
-use market::instrument::{ConId, Instrument};
+use crate::market_step::MarketStep;
+use market::instrument::Instrument;
 use market::lean;
-use market::quote::Quote;
 use market::time::Timestamp;
 use std::time::Duration;
-
-/// What the market says at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MarketStep {
-    /// When it becomes known.
-    pub time: Timestamp,
-    /// Instruments that are listed from here on.
-    pub listed: Vec<Instrument>,
-    /// The quotes that changed, by rising con id.
-    pub quotes: Vec<(ConId, Quote)>,
-}
 
 /// A recorded day.
 #[derive(Clone, Debug)]
@@ -136,6 +125,7 @@ impl MarketSource {
 mod tests {
     use super::*;
     use crate::samples;
+    use market::quote::Quote;
 
     #[test]
     fn loops_repeat_the_day_later_and_list_instruments_once() {

@@ -25,6 +25,7 @@ pub(crate) mod boundary;
 pub mod chain;
 pub mod implied;
 pub(crate) mod lane;
+pub(crate) mod normalised;
 pub(crate) mod premium;
 pub(crate) mod put;
 pub(crate) mod scheme;
@@ -32,7 +33,7 @@ mod seed;
 
 use crate::black::{Input, OptionKind, Refusal, SpotContract};
 pub use crate::error_class::ErrorClass;
-use boundary::Normalised;
+use normalised::Normalised;
 use put::Put;
 use serde::{Deserialize, Serialize};
 

@@ -18,7 +18,7 @@
 //! Not here: what the states do (gate), who keeps latches (desk), resuming (the operator).
 
 use crate::gate::DayResult;
-use crate::limits::{LimitsError, money_text};
+use crate::setting::{LimitsError, money_text};
 use crate::worst_case::milli;
 use market::money::Money;
 use market::time::{Now, ProcessTime};

@@ -20,6 +20,7 @@ mod reduction;
 pub mod risk_book;
 #[cfg(test)]
 mod sample;
+pub mod setting;
 pub mod stress;
 pub mod uncovered;
 pub mod valuing;

@@ -14,7 +14,7 @@
 //! figure stays the authority: the gate takes the larger of the two.
 
 use crate::exposure::{Exposure, PendingOrder};
-use crate::limits::{LimitsError, PerSymbol};
+use crate::setting::{LimitsError, PerSymbol};
 use crate::uncovered::worst_uncovered_shares;
 use crate::valuing::{Unavailable, Valuing};
 use crate::worst_case::{Fills, clamped, milli};

@@ -13,7 +13,7 @@
 //! functions that are affine in the filled part of one order, hence concave in it: what a whole
 //! fill improves, every partial fill improves in proportion, and no fill changes nothing.
 
-use crate::limits::LimitsError;
+use crate::setting::LimitsError;
 use crate::valuing::{Unavailable, Valuing};
 use crate::worst_case::{Fills, clamped, milli};
 use market::instrument::{ConId, Right};

@@ -6,7 +6,6 @@
 //! needed. An order's legs are added up before its sign is looked at, because a combo's legs fill
 //! in ratio.
 
-use crate::valuing::Unavailable;
 use market::instrument::ConId;
 
 /// The nearest whole thousandth; `None` for NaN, infinities and what an i64 can't hold exactly.
@@ -95,12 +94,13 @@ impl Fills {
     }
 
     /// The extremes of a linear figure over all subsets of fills; `unit` is the figure of one
-    /// contract.
-    pub fn interval(
+    /// contract, and
+    /// its error is the answer's.
+    pub fn interval<E>(
         &self,
-        mut unit: impl FnMut(ConId) -> Result<i64, Unavailable>,
-    ) -> Result<Interval, Unavailable> {
-        let mut figure = |legs: &[(ConId, i64)]| -> Result<i64, Unavailable> {
+        mut unit: impl FnMut(ConId) -> Result<i64, E>,
+    ) -> Result<Interval, E> {
+        let mut figure = |legs: &[(ConId, i64)]| -> Result<i64, E> {
             let mut sum = 0_i128;
             for (con_id, quantity) in legs {
                 if *quantity != 0 {
@@ -121,6 +121,7 @@ impl Fills {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::convert::Infallible;
 
     #[test]
     fn floats_that_are_not_figures_have_no_thousandths() {
@@ -163,7 +164,7 @@ mod tests {
                     sum(&fills.held) + filled.map(|(_, order)| sum(order)).sum::<i64>()
                 })
                 .collect();
-            let interval = fills.interval(|con_id| Ok(unit(con_id))).unwrap();
+            let interval = fills.interval(|con_id| Ok::<_, Infallible>(unit(con_id))).unwrap();
             prop_assert_eq!(interval.low, *outcomes.iter().min().unwrap());
             prop_assert_eq!(interval.high, *outcomes.iter().max().unwrap());
         }

@@ -15,10 +15,9 @@
 //! bought ones, then the hedge. A way that is refused or does not fill gives place to the
 //! next.
 
-use crate::builtin::BuildError;
 use crate::hedging::DeltaBand;
 use crate::seat::{Seat, SeatParameters};
-use crate::strategy::{KeySource, Outcome, Strategy, StrategyEffect, StrategyEvent};
+use crate::strategy::{BuildError, KeySource, Outcome, Strategy, StrategyEffect, StrategyEvent};
 use crate::tome::{OrderParameters, Parameters, QuarantinePolicy, Tome};
 use market::instrument::{Catalog, Combo, ConId, Instrument, Leg};
 use market::money::Quantity;

@@ -8,9 +8,8 @@
 //! The combo's bought unit is long the sold option and short the bought one, so its price is the
 //! credit and a held spread is a negative number of units.
 
-use crate::builtin::BuildError;
 use crate::seat::{Seat, SeatParameters, chains_within, millionths};
-use crate::strategy::{KeySource, Strategy, StrategyEffect, StrategyEvent};
+use crate::strategy::{BuildError, KeySource, Strategy, StrategyEffect, StrategyEvent};
 use crate::tome::{AtExpiry, CreditSpreadParameters, SpreadSide, Tome};
 use market::instrument::{Catalog, Combo, ConId, Contract, Instrument, Leg, OptionTerms, Right};
 use market::money::Quantity;

@@ -7,10 +7,9 @@
 //!
 //! All comparisons are made on integers: prices in micro-units, deltas in millionths.
 
-use crate::builtin::BuildError;
 use crate::hedging::DeltaBand;
 use crate::seat::{Seat, SeatParameters, chains_within, fresh_quote, millionths};
-use crate::strategy::{KeySource, Strategy, StrategyEffect, StrategyEvent};
+use crate::strategy::{BuildError, KeySource, Strategy, StrategyEffect, StrategyEvent};
 use crate::tome::{GammaScalperParameters, Tome};
 use market::instrument::{Catalog, Combo, ConId, Contract, Instrument, Leg, OptionTerms, Right};
 use market::money::{Price, Quantity};

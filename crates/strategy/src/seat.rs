@@ -3,12 +3,11 @@
 //! The seat takes in the events that mean the same to all kinds and makes intents with proper
 //! limits; a kind only decides what it wants to hold.
 
-use crate::builtin::BuildError;
 use crate::campaign::{Campaign, value_micros};
 use crate::intents::{Intents, Wish};
 use crate::limit::{QuotedLeg, limit};
 use crate::product::Product;
-use crate::strategy::{KeySource, StrategyEffect, StrategyEvent};
+use crate::strategy::{BuildError, KeySource, StrategyEffect, StrategyEvent};
 use crate::tome::{OrderParameters, Tome};
 use market::instrument::{Catalog, Combo, ConId, Contract, Instrument};
 use market::money::{Price, Quantity};

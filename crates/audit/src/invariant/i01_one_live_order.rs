@@ -8,7 +8,7 @@
 
 use super::{Books, Check, Received};
 use crate::fact::{Approved, EndState, Fact, Fill};
-use crate::orders::{Phase, Tracked, sign};
+use crate::orders::{Phase, Tracked};
 use crate::report::{Invariant, Place, Tally};
 use crate::truth::VenueTruth;
 use crate::wire::WireEvent;
@@ -80,7 +80,7 @@ impl OneLiveOrder {
         let reference = order.key.to_string();
         let strategy = &order.key.strategy;
         let legs = order.contract.legs();
-        let whole = sign(order.side) * i128::from(order.quantity);
+        let whole = i128::from(order.side.sign()) * i128::from(order.quantity);
         for (con_id, target) in intent.target.positions() {
             let ratio = legs.iter().find(|leg| leg.0 == con_id).map_or(0, |leg| leg.1);
             let all = i128::from(ratio) * whole;
@@ -294,7 +294,7 @@ impl Check for OneLiveOrder {
         for execution in &truth.executions {
             if let Some(strategy) = strategy_of(&execution.reference) {
                 let key = (strategy.to_owned(), execution.con_id);
-                let signed = sign(execution.side) * i128::from(execution.quantity);
+                let signed = i128::from(execution.side.sign()) * i128::from(execution.quantity);
                 *executed.entry(key).or_default() += signed;
             }
         }

@@ -4,7 +4,6 @@
 use super::{Books, Check};
 use crate::executions::{revision, signed, stem};
 use crate::fact::{Fact, Fill};
-use crate::orders::sign;
 use crate::report::{Invariant, Place, Tally};
 use crate::truth::VenueTruth;
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,7 +86,7 @@ impl Check for EveryExecutionOnce {
             let fill = ours.remove(theirs.exec_id.as_str());
             let same = fill.is_some_and(|fill| {
                 fill.con_id == theirs.con_id
-                    && signed(fill) == sign(theirs.side) * i128::from(theirs.quantity)
+                    && signed(fill) == i128::from(theirs.side.sign()) * i128::from(theirs.quantity)
                     && fill.price == theirs.price_micros
                     && fill.reference == theirs.reference
             });

@@ -17,6 +17,7 @@
 //! Valid for one boundary: rate > 0, or rate = 0 > yield. Other regimes are sorted in `regime`.
 
 use super::lane::{DENSITY_AT_ZERO, cdf, exp, gauss, ln};
+use super::normalised::{Normalised, PARAMETERS};
 use super::premium::Flows;
 use super::scheme::Scheme;
 use super::seed;
@@ -26,41 +27,9 @@ const STEPS: usize = 24;
 /// The largest change of ln(boundary) that one step may make, as a share of it.
 const LONGEST_STEP: f64 = 0.3;
 
-/// A put on strike 1 that expires at time 1: rate and yield times years, vol times their root.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Normalised {
-    /// rate * years.
-    pub rate: f64,
-    /// dividend yield * years.
-    pub dividend_yield: f64,
-    /// vol * sqrt(years).
-    pub vol: f64,
-}
-
 /// The collocation did not converge: the caller must choose another method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotConverged;
-
-impl Normalised {
-    /// ln of the boundary just before expiry: min(1, rate / yield).
-    pub fn log_limit(&self) -> f64 {
-        if self.dividend_yield > self.rate { ln(self.rate / self.dividend_yield) } else { 0.0 }
-    }
-
-    /// ln of the boundary of the option that never expires, not below -600.
-    pub fn log_floor(&self) -> f64 {
-        let variance = self.vol * self.vol;
-        let slope = 2.0 * (self.rate - self.dividend_yield) / variance - 1.0;
-        let income = 8.0 * self.rate / variance;
-        let root = (slope * slope + income).sqrt();
-        let sum = if slope < 0.0 { income / (root - slope) } else { slope + root };
-        let power = 0.5 * sum;
-        ln((power / (power + 1.0)).max(1e-260))
-    }
-}
-
-/// Derivatives in vol, rate and yield, in this order.
-pub(crate) const PARAMETERS: usize = 3;
 
 /// One boundary in the making. Element j * N + i is quadrature point j of node i.
 struct Collocation<'a, const N: usize, const L: usize, const E: usize, const P: usize> {

@@ -6,7 +6,7 @@
 //! so they end on every price between the value without vol and the value with infinite vol. The
 //! reasons are those of European prices, `implied::NoVol`.
 
-use super::boundary::Normalised;
+use super::normalised::Normalised;
 use super::premium::{Flows, Tick};
 use super::put::collocate_fast;
 use super::scheme::FAST;

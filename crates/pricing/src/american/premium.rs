@@ -5,8 +5,8 @@
 //! lane of the same form (boundary at the strike, all time passed), so nothing is computed apart.
 //! Units are those of `Normalised`: strike 1, expiry 1.
 
-use super::boundary::{Normalised, PARAMETERS};
 use super::lane::{DENSITY_AT_ZERO, cdf, exp, gauss, ln};
+use super::normalised::{Normalised, PARAMETERS};
 use super::scheme::LANES;
 
 /// Total vol from which the densities at d- and d+ are computed apart.

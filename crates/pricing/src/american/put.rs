@@ -10,7 +10,8 @@
 //!   option pricing: the double-boundary case", Wilmott 2021): see `two_boundaries`;
 //! - vol below `CERTAIN`: the spot follows its forward, the best moment is known in closed form.
 
-use super::boundary::{Normalised, NotConverged, solve};
+use super::boundary::{NotConverged, solve};
+use super::normalised::Normalised;
 use super::premium::{Flows, Slopes, Tick};
 use super::scheme::{FAST, REFERENCE, Scheme, TIGHT};
 use super::{Accuracy, ErrorClass};

@@ -5,8 +5,8 @@
 //! Exists to start Newton's method of `boundary` within its reach. Only the size of its error
 //! matters (a few thousandths of the boundary), not its convergence to the last digit.
 
-use super::boundary::Normalised;
 use super::lane::{DENSITY_AT_ZERO, cdf, exp, gauss, ln};
+use super::normalised::Normalised;
 use std::f64::consts::PI;
 
 /// Newton steps from the asymptotic guess; the collocation's own steps do the rest.

@@ -9,8 +9,9 @@
 //! in a layer that the polynomials miss. Ignores exercise of a stock worth less than its dividend.
 
 use super::payoff::{Jet, Line, Market, Payoff};
-use crate::american::boundary::{Normalised, NotConverged, eliminate};
+use crate::american::boundary::{NotConverged, eliminate};
 use crate::american::lane::{DENSITY_AT_ZERO, cdf, exp, gauss, ln};
+use crate::american::normalised::Normalised;
 use crate::american::premium::{Flows, Tick};
 use crate::american::scheme::{Scheme, radau};
 use crate::lanes::{Kernel, dispatch};

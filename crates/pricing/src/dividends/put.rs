@@ -10,8 +10,9 @@ use super::backward::reach;
 use super::payoff::{Columns, Line, Market, Payoff, REACH};
 use super::period::{Period, waiting};
 use crate::american::Accuracy;
-use crate::american::boundary::{Normalised, NotConverged};
+use crate::american::boundary::NotConverged;
 use crate::american::lane::{exp, ln};
+use crate::american::normalised::Normalised;
 use crate::american::premium::Tick;
 use crate::american::put::Put;
 

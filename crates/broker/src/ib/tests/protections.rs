@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 const VARIABLE: &str = "OPTIONSIB_MUTATION";
 const HERE: &str = "ib::tests::";
 /// Every test of these files is an incident, and has a row.
-const FILES: [&str; 2] = ["incidents::", "trade_incidents::"];
+const FILES: [&str; 3] = ["incidents::", "nightly::", "trade_incidents::"];
 
 /// Incidents, each with the faults that take out what protects against it, and words that the
 /// failure then says.
@@ -108,6 +108,17 @@ const INCIDENTS: &[(&str, &[(&str, &str)])] = &[
         "incidents::an_order_of_the_brokers_screen_is_adopted_not_owned",
         &[("own_every_number", "right: (OrderId(0)")],
     ),
+    (
+        "nightly::a_disconnect_inside_the_reset_window_is_calm_in_it_and_escalated_after_it",
+        &[
+            ("ignore_downtime", "it is expected until forty past"),
+            ("wait_for_lost_broker", "panicked"),
+        ],
+    ),
+    (
+        "nightly::a_client_id_in_use_at_the_nightly_restart_is_waited_for",
+        &[("give_up_when_in_use", "every half minute"), ("ignore_downtime", "every half minute")],
+    ),
 ];
 
 /// Takes out what the environment names; in every process that starts a venue.
@@ -150,7 +161,8 @@ fn each_incident_fails_with_its_protection_taken_out() {
 
 #[test]
 fn with_nothing_taken_out_every_incident_passes() {
-    let output = play("none", &["incidents::"]);
+    let files = FILES.map(|file| format!("{HERE}{file}"));
+    let output = play("none", &files.each_ref().map(String::as_str));
     assert!(output.status.success(), "{}", said(&output));
 }
 
