@@ -25,7 +25,7 @@ use crate::telemetry;
 use crate::terminal::StatusLine;
 use actors::auditor::Audit;
 use actors::journal::JournalPort;
-use actors::kill_switch::KillSwitchMessage;
+use actors::messages::KillSwitchMessage;
 use actors::node::{Listing, Node, NodeParts};
 use actors::runtime::fault::{FaultBoard, Permission};
 use actors::runtime::panic_hook;
@@ -245,7 +245,7 @@ async fn end(
             let why = format!("the tree exhausted its restarts: {reason}");
             fence.halt(&why);
             halt_file.persist(&why);
-            let halt = actors::desk::DeskMessage::Halt { reason: why.clone() };
+            let halt = actors::messages::DeskMessage::Halt { reason: why.clone() };
             // A desk that is down cancels when it is back; the halt holds until then.
             let _ = node.parts.desk.send(halt);
             tokio::time::sleep(CANCELS).await;

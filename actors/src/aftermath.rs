@@ -7,8 +7,7 @@
 //! (desk, strategy).
 
 use crate::auditor::Audit;
-use crate::breaker;
-use crate::kill_switch::KillSwitchMessage;
+use crate::messages::{BreakerMessage, KillSwitchMessage};
 use crate::node::NodeParts;
 use crate::runtime::board::Status;
 use crate::runtime::tree::{Happening, Tree, TreeEvent};
@@ -64,7 +63,7 @@ pub fn follow(parts: &NodeParts, event: &TreeEvent, now: Timestamp) {
         Aftermath::Nothing => {}
         Aftermath::Restarted => {
             parts.audit.tell(move |auditor| auditor.on_restart(role.as_str(), now));
-            breaker::tell(&parts.breakers, &BreakerEvent::Restarted);
+            BreakerMessage::tell(&parts.breakers, &BreakerEvent::Restarted);
         }
         Aftermath::Down { reason, quarantined } => {
             parts.audit.tell(move |auditor| auditor.on_exhausted(role.as_str(), true, now));

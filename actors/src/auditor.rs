@@ -7,9 +7,8 @@
 //! *Restart:* goes on behind the last record that was heard.
 //! *Loses:* nothing.
 
-use crate::desk::DeskMessage;
 use crate::journal::JournalPort;
-use crate::kill_switch::KillSwitchMessage;
+use crate::messages::{DeskMessage, KillSwitchMessage};
 use crate::runtime::metrics;
 use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
 use crate::runtime::role_ref::RoleRef;

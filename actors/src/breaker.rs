@@ -7,11 +7,11 @@
 
 use crate::book_keeper::BookKeeper;
 use crate::journal::JournalPort;
-use crate::kill_switch::KillSwitchMessage;
-use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
+use crate::messages::{BreakerMessage, KillSwitchMessage};
+use crate::runtime::role::{Context, Role, RoleError};
 use crate::runtime::role_ref::RoleRef;
 use ::risk::breaker::watch::{Watch, Watcher};
-use ::risk::breaker::{BreakerEvent, BreakerLimits, Trip};
+use ::risk::breaker::{BreakerLimits, Trip};
 use desk::record::Latch;
 use market::time::ProcessTime;
 use std::collections::VecDeque;
@@ -21,14 +21,6 @@ use std::time::Duration;
 const UNTAKEN_MAX: usize = 256;
 /// Between two tries to hand a trip over.
 const RETRY: Duration = Duration::from_millis(100);
-
-/// Tells those breakers whom it concerns. One that is down now hears the next figures; what it
-/// counted is gone with it anyway.
-pub fn tell(breakers: &[(Watch, RoleRef<BreakerMessage>)], event: &BreakerEvent) {
-    for (_, breaker) in breakers.iter().filter(|(watch, _)| watch.hears(event)) {
-        breaker.send_or_drop(BreakerMessage::Event(event.clone()));
-    }
-}
 
 /// What a breaker needs.
 #[derive(Clone)]
@@ -43,38 +35,6 @@ pub struct BreakerSpec {
     pub journal: JournalPort,
     /// Who latches a trip.
     pub kill_switch: RoleRef<KillSwitchMessage>,
-}
-
-/// What a breaker is told.
-#[derive(Clone, Debug)]
-pub enum BreakerMessage {
-    /// Something to judge.
-    Event(BreakerEvent),
-    /// A person released the latch.
-    Released {
-        /// Which breaker.
-        name: String,
-        /// What it guards.
-        scope: String,
-    },
-}
-
-impl RoleMessage for BreakerMessage {
-    fn duplicate(&self) -> Option<Self> {
-        Some(self.clone())
-    }
-
-    fn may_drop(&self) -> bool {
-        // The next view or result says the same again; a rejection is counted once.
-        matches!(self, Self::Event(BreakerEvent::Day(_) | BreakerEvent::View { .. }))
-    }
-
-    fn label(&self) -> &'static str {
-        match self {
-            Self::Event(_) => "event",
-            Self::Released { .. } => "released",
-        }
-    }
 }
 
 /// The role.

@@ -3,8 +3,7 @@
 //! *Restart:* tells the present day again, which changes nothing where it is known.
 //! *Loses:* nothing.
 
-use crate::breaker::{self, BreakerMessage};
-use crate::desk::DeskMessage;
+use crate::messages::{BreakerMessage, DeskMessage};
 use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
 use crate::runtime::role_ref::RoleRef;
 use ::risk::breaker::BreakerEvent;
@@ -78,7 +77,7 @@ impl CalendarRole {
         let first = self.told.replace(day).is_none();
         // The first look is no new day: the breakers begin with the day of their start.
         if !first {
-            breaker::tell(&self.spec.breakers, &BreakerEvent::NewDay);
+            BreakerMessage::tell(&self.spec.breakers, &BreakerEvent::NewDay);
         }
     }
 }

@@ -8,20 +8,20 @@
 //! *Restart:* who is quarantined from the states, what each holds from the desk.
 //! *Loses:* wishes that were not recorded; the machine decides again from the position.
 
-use crate::desk::DeskMessage;
+use crate::desk_answers::{in_words_of_strategies, outcome_in_words_of_strategies};
 use crate::journal::JournalPort;
+use crate::messages::{CaretakerMessage, DeskMessage};
 use crate::order_steps::announce;
 use crate::runtime::protocol::ProtocolStep;
-use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
+use crate::runtime::role::{Context, Role, RoleError};
 use crate::runtime::role_ref::RoleRef;
-use crate::strategy::{in_words_of_strategies, outcome_in_words_of_strategies};
 use crate::views::Views;
 use ::strategy::caretaker::Caretaker;
 use ::strategy::strategy::{KeySource, Strategy, StrategyEffect, StrategyEvent};
 use ::strategy::tome::Tome;
 use arc_swap::ArcSwap;
 use desk::desk::DeskAnswer;
-use market::instrument::{Catalog, Instrument};
+use market::instrument::Catalog;
 use market::time::{Now, ProcessTime};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -50,46 +50,6 @@ pub struct CaretakerSpec {
     pub states: Arc<ArcSwap<TradingStates>>,
     /// Who serves its wishes.
     pub desk: RoleRef<DeskMessage>,
-}
-
-/// What the caretaker is told.
-#[derive(Clone, Debug)]
-pub enum CaretakerMessage {
-    /// A new view is there.
-    Market,
-    /// The trading states changed.
-    States,
-    /// A new incarnation of the desk: attach again.
-    DeskStarted,
-    /// The desk answers to a strategy that is down.
-    Desk {
-        /// Which.
-        strategy: StrategyId,
-        /// What.
-        answer: Box<DeskAnswer>,
-    },
-    /// A product has new instruments.
-    Listed(Arc<[Instrument]>),
-}
-
-impl RoleMessage for CaretakerMessage {
-    fn duplicate(&self) -> Option<Self> {
-        Some(self.clone())
-    }
-
-    fn may_drop(&self) -> bool {
-        matches!(self, Self::Market)
-    }
-
-    fn label(&self) -> &'static str {
-        match self {
-            Self::Market => "market",
-            Self::States => "states",
-            Self::DeskStarted => "desk_started",
-            Self::Desk { .. } => "desk",
-            Self::Listed(_) => "listed",
-        }
-    }
 }
 
 /// One strategy in care.

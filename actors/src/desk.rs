@@ -8,18 +8,17 @@
 
 use crate::auditor::Audit;
 use crate::book_keeper::BookKeeper;
-use crate::breaker::{self, BreakerMessage};
-use crate::caretaker::CaretakerMessage;
 use crate::journal::{JournalPort, Recovering, writer_tag};
+use crate::messages::{
+    BreakerMessage, CaretakerMessage, DeskMessage, LinkStatus, ReconcilerMessage, RiskMessage,
+    SessionMessage, StrategyMessage,
+};
 use crate::order_steps::announce;
-use crate::reconciler::{LastReconciliation, ReconcilerMessage};
+use crate::reconciler::LastReconciliation;
 use crate::record_metrics;
-use crate::risk::RiskMessage;
 use crate::runtime::protocol::ProtocolStep;
-use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
+use crate::runtime::role::{Context, Role, RoleError};
 use crate::runtime::role_ref::RoleRef;
-use crate::session::{LinkStatus, SendOutcome, SessionMessage};
-use crate::strategy::StrategyMessage;
 use crate::views::Views;
 use ::risk::breaker::BreakerEvent;
 use ::risk::breaker::watch::Watch;
@@ -31,12 +30,11 @@ use desk::desk::{
     IntentOutcome, NextWake, RefusedSend, Surroundings,
 };
 use desk::proof::ProofSchedule;
-use desk::reconcile::RoundResult;
 use desk::record::Record;
 use desk::view::DeskView;
 use market::instrument::Catalog;
 use market::money::Money;
-use market::time::{Date, Now, ProcessTime, Timestamp};
+use market::time::{Now, ProcessTime, Timestamp};
 use risk::cleared::Cleared;
 use risk::gate::Gate;
 use risk::limits::Limits;
@@ -45,9 +43,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::{Seq, WriterTag};
 use trading::id::{IntentKey, OrderId, StrategyId};
-use trading::intent::Intent;
 use trading::order::Order;
-use trading::report::{EndState, Report};
+use trading::report::EndState;
 use trading::trading_state::TradingStates;
 
 /// Messages that are kept while the fold isn't durable yet; beyond it the role gives up.
@@ -100,84 +97,6 @@ pub struct DeskSpec {
     pub audit: Audit,
     /// Tells a person.
     pub alarm: Arc<dyn Fn(&str) + Send + Sync>,
-}
-
-/// What the desk is told.
-#[derive(Debug)]
-pub enum DeskMessage {
-    /// A strategy wants something.
-    Intent(Box<Intent>),
-    /// A strategy asks where it stands.
-    Attach(StrategyId),
-    /// The broker said something.
-    Report(Box<Report>),
-    /// The broker link changed.
-    Link(LinkStatus),
-    /// The broker's next valid order id.
-    NextOrderId(OrderId),
-    /// What became of a write.
-    SendOutcome(SendOutcome),
-    /// A reconciliation ended.
-    Reconciled(Box<RoundResult>),
-    /// Cancel all own working orders.
-    Halt {
-        /// Why.
-        reason: String,
-    },
-    /// Cancel a strategy's working orders.
-    CancelStrategy {
-        /// Whose.
-        strategy: StrategyId,
-        /// Why.
-        reason: String,
-    },
-    /// An exchange day began.
-    Day(Date),
-    /// The journal is durable up to here.
-    Durable(Seq),
-    /// Prove to the auditor that the live state is the fold of the journal.
-    Prove,
-}
-
-impl RoleMessage for DeskMessage {
-    fn duplicate(&self) -> Option<Self> {
-        match self {
-            Self::Intent(intent) => Some(Self::Intent(intent.clone())),
-            Self::Attach(strategy) => Some(Self::Attach(strategy.clone())),
-            Self::Report(report) => Some(Self::Report(report.clone())),
-            Self::Link(status) => Some(Self::Link(*status)),
-            Self::SendOutcome(outcome) => Some(Self::SendOutcome(outcome.clone())),
-            Self::Durable(seq) => Some(Self::Durable(*seq)),
-            Self::NextOrderId(order_id) => Some(Self::NextOrderId(*order_id)),
-            Self::Prove => Some(Self::Prove),
-            Self::Reconciled(_)
-            | Self::Halt { .. }
-            | Self::CancelStrategy { .. }
-            | Self::Day(_) => None,
-        }
-    }
-
-    fn may_drop(&self) -> bool {
-        // Reports can be lost on a real connection; reconciliation finds them.
-        matches!(self, Self::Report(_) | Self::Prove)
-    }
-
-    fn label(&self) -> &'static str {
-        match self {
-            Self::Intent(_) => "intent",
-            Self::Attach(_) => "attach",
-            Self::Report(_) => "report",
-            Self::Link(_) => "link",
-            Self::NextOrderId(_) => "next_order_id",
-            Self::SendOutcome(_) => "send_outcome",
-            Self::Reconciled(_) => "reconciled",
-            Self::Halt { .. } => "halt",
-            Self::CancelStrategy { .. } => "cancel_strategy",
-            Self::Day(_) => "day",
-            Self::Durable(_) => "durable",
-            Self::Prove => "prove",
-        }
-    }
 }
 
 enum Stage {
@@ -365,7 +284,7 @@ impl DeskRole {
                     }
                 }
                 Record::Ended { end: EndState::Rejected, .. } => {
-                    breaker::tell(&self.spec.breakers, &BreakerEvent::Rejected);
+                    BreakerMessage::tell(&self.spec.breakers, &BreakerEvent::Rejected);
                 }
                 Record::Acknowledged { order_id, .. } => {
                     if let Some(key) = self.key_of(*order_id) {

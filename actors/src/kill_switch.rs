@@ -6,29 +6,28 @@
 //! *Loses:* a trip that was queued; its breaker says it again.
 
 use crate::book_keeper::BookKeeper;
-use crate::breaker::BreakerMessage;
-use crate::caretaker::CaretakerMessage;
-use crate::desk::DeskMessage;
 use crate::journal::{JournalPort, Recovering, writer_tag};
+use crate::messages::{
+    BreakerMessage, CaretakerMessage, DeskMessage, HaltAcknowledged, KillSwitchMessage,
+    StrategyMessage,
+};
 use crate::record_metrics;
 use crate::runtime::metrics;
-use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
+use crate::runtime::role::{Context, Role, RoleError};
 use crate::runtime::role_ref::RoleRef;
-use crate::strategy::StrategyMessage;
 use ::desk::kill_switch::{
     Asker, CancelScope, KillSwitch, KillSwitchEffect, KillSwitchEvent, WireSeen, Witnesses,
 };
 use ::risk::breaker::watch::Watch;
 use arc_swap::ArcSwap;
 use broker::wire_fence::WireFence;
-use desk::record::Latch;
 use market::time::ProcessTime;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use store::WriterTag;
 use tokio::sync::oneshot;
 use trading::id::StrategyId;
-use trading::trading_state::{HaltEpoch, TradingState, TradingStates};
+use trading::trading_state::TradingStates;
 
 /// The file that makes a halt survive everything.
 pub trait HaltFile: Send + Sync {
@@ -61,57 +60,6 @@ pub struct KillSwitchSpec {
     pub strategies: BTreeMap<StrategyId, RoleRef<StrategyMessage>>,
     /// Told of states.
     pub caretaker: RoleRef<CaretakerMessage>,
-}
-
-/// An acknowledged halt: no new or enlarged order reaches the wire from here on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HaltAcknowledged {
-    /// What was cleared before this epoch is never written.
-    pub halt_epoch: HaltEpoch,
-}
-
-/// What the kill switch is told.
-#[derive(Debug)]
-pub enum KillSwitchMessage {
-    /// Halt.
-    Halt {
-        /// Why.
-        reason: String,
-        /// Answered once nothing more can reach the wire.
-        reply: Option<oneshot::Sender<Result<HaltAcknowledged, String>>>,
-    },
-    /// The wire fence was halted without this role (watchdog): latch it.
-    Fenced {
-        /// Why.
-        reason: String,
-    },
-    /// Release every latch: the halt, the breakers, the quarantines.
-    Resume {
-        /// By whom.
-        by: String,
-        /// Answered once it is recorded.
-        reply: oneshot::Sender<Result<(), String>>,
-    },
-    /// A latch trips.
-    Trip {
-        /// Which.
-        latch: Latch,
-        /// What it leads to.
-        state: TradingState,
-        /// Why.
-        reason: String,
-    },
-}
-
-impl RoleMessage for KillSwitchMessage {
-    fn label(&self) -> &'static str {
-        match self {
-            Self::Halt { .. } => "halt",
-            Self::Fenced { .. } => "fenced",
-            Self::Resume { .. } => "resume",
-            Self::Trip { .. } => "trip",
-        }
-    }
 }
 
 /// The role.

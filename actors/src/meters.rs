@@ -7,9 +7,9 @@
 //! *Loses:* nothing.
 
 use crate::journal::JournalPort;
+use crate::messages::LinkStatus;
 use crate::runtime::metrics;
 use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
-use crate::session::LinkStatus;
 use crate::views::Views;
 use ::metrics::Counter;
 use ::risk::limits::Limits;

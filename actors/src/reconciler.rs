@@ -4,10 +4,9 @@
 //! ticket.
 //! *Loses:* a round that was under way.
 
-use crate::desk::DeskMessage;
-use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
+use crate::messages::{DeskMessage, LinkStatus, ReconcilerMessage, SessionMessage};
+use crate::runtime::role::{Context, Role, RoleError};
 use crate::runtime::role_ref::RoleRef;
-use crate::session::{LinkStatus, SessionMessage};
 use arc_swap::ArcSwap;
 use broker::link::LinkState;
 use desk::reconcile::{ReconcileEffect, ReconcileEvent, ReconcilePolicy, Reconciler};
@@ -15,7 +14,6 @@ use desk::record::ReconciliationReport;
 use market::time::{ProcessTime, Timestamp};
 use std::sync::Arc;
 use store::Seq;
-use trading::report::Answer;
 
 /// What the reconciler needs.
 #[derive(Clone)]
@@ -41,46 +39,6 @@ pub struct LastReconciliation {
     pub ended: Timestamp,
     /// What was found.
     pub report: ReconciliationReport,
-}
-
-/// What the reconciler is told.
-#[derive(Clone, Debug)]
-pub enum ReconcilerMessage {
-    /// The broker link changed.
-    Link(LinkStatus),
-    /// Someone wants a reconciliation.
-    Request(String),
-    /// A new incarnation of the desk: it isn't ready before it has been told.
-    DeskStarted,
-    /// The broker reported something live.
-    Stirred,
-    /// A complete answer.
-    Answer {
-        /// Of which question.
-        ticket: u64,
-        /// It.
-        answer: Box<Answer>,
-    },
-}
-
-impl RoleMessage for ReconcilerMessage {
-    fn duplicate(&self) -> Option<Self> {
-        Some(self.clone())
-    }
-
-    fn may_drop(&self) -> bool {
-        matches!(self, Self::Answer { .. } | Self::Request(_))
-    }
-
-    fn label(&self) -> &'static str {
-        match self {
-            Self::Link(_) => "link",
-            Self::Request(_) => "request",
-            Self::DeskStarted => "desk_started",
-            Self::Stirred => "stirred",
-            Self::Answer { .. } => "answer",
-        }
-    }
 }
 
 /// The role.

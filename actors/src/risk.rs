@@ -4,8 +4,8 @@
 //! *Restart:* computed anew from the desk's published picture and the views.
 //! *Loses:* nothing.
 
-use crate::breaker::{self, BreakerMessage};
-use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
+use crate::messages::{BreakerMessage, RiskMessage};
+use crate::runtime::role::{Context, Role, RoleError};
 use crate::runtime::role_ref::RoleRef;
 use crate::views::Views;
 use ::risk::breaker::watch::Watch;
@@ -41,32 +41,6 @@ pub struct RiskSpec {
     pub breakers: Vec<(Watch, RoleRef<BreakerMessage>)>,
 }
 
-/// What the risk book is told.
-#[derive(Clone, Debug)]
-pub enum RiskMessage {
-    /// The desk's picture changed.
-    Desk,
-    /// A view changed.
-    Market,
-}
-
-impl RoleMessage for RiskMessage {
-    fn duplicate(&self) -> Option<Self> {
-        Some(self.clone())
-    }
-
-    fn may_drop(&self) -> bool {
-        true
-    }
-
-    fn label(&self) -> &'static str {
-        match self {
-            Self::Desk => "desk",
-            Self::Market => "market",
-        }
-    }
-}
-
 /// The role.
 pub struct RiskRole {
     spec: RiskSpec,
@@ -89,7 +63,7 @@ impl RiskRole {
         self.spec.margin_used.store(Arc::new(book.margin.unwrap_or(Money::ZERO)));
         let events = self.readings.read(view.day, &book, &markets, &self.spec.calendars);
         for event in events {
-            breaker::tell(&self.spec.breakers, &event);
+            BreakerMessage::tell(&self.spec.breakers, &event);
         }
         self.spec.book.store(Arc::new(book));
     }

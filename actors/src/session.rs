@@ -8,34 +8,20 @@
 //! *Loses:* what the broker said while nobody listened; reconciliation asks for it.
 
 use crate::auditor::Audit;
-use crate::desk::DeskMessage;
+use crate::messages::{DeskMessage, LinkStatus, ReconcilerMessage, SendOutcome, SessionMessage};
 use crate::order_steps::announce;
-use crate::reconciler::ReconcilerMessage;
 use crate::runtime::protocol::ProtocolStep;
-use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
+use crate::runtime::role::{Context, Role, RoleError};
 use crate::runtime::role_ref::RoleRef;
 use arc_swap::ArcSwap;
 use broker::downtime::DowntimeSchedule;
-use broker::link::{BrokerLink, HumanCause, LinkEffect, LinkInput, LinkState, LinkTiming};
+use broker::link::{BrokerLink, LinkEffect, LinkInput, LinkState, LinkTiming};
 use broker::port::{BrokerEvent, OrderPort, WriteError};
 use market::time::ProcessTime;
 use risk::cleared::Cleared;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use trading::id::OrderId;
-use trading::order::{Order, OrderHash};
-use trading::report::Question;
-
-/// Where the link stands, for everyone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LinkStatus {
-    /// The state.
-    pub state: LinkState,
-    /// The generation that it belongs to.
-    pub generation: u32,
-    /// Why a person is asked for, while one is.
-    pub human: Option<HumanCause>,
-}
+use trading::order::Order;
 
 /// What the session needs.
 #[derive(Clone)]
@@ -58,88 +44,6 @@ pub struct SessionSpec {
     pub reconciler: RoleRef<ReconcilerMessage>,
     /// Tells a person.
     pub alarm: Arc<dyn Fn(&str) + Send + Sync>,
-}
-
-/// What the session is told.
-#[derive(Debug)]
-pub enum SessionMessage {
-    /// Write a new order.
-    Place(Cleared<Order>),
-    /// Write a changed order.
-    Modify(Cleared<Order>),
-    /// Ask for a cancel; passes in every state of the link that has a connection.
-    Cancel(OrderId),
-    /// Ask the broker.
-    Ask {
-        /// Comes back with the answer.
-        ticket: u64,
-        /// What.
-        question: Question,
-    },
-    /// The broker said something.
-    Event {
-        /// Through which connection.
-        generation: u32,
-        /// What.
-        event: Box<BrokerEvent>,
-    },
-    /// The desk has taken in a complete reconciliation.
-    Reconciled {
-        /// Within which connection it was asked.
-        generation: u32,
-    },
-}
-
-impl RoleMessage for SessionMessage {
-    fn duplicate(&self) -> Option<Self> {
-        match self {
-            Self::Event { generation, event } => {
-                Some(Self::Event { generation: *generation, event: event.clone() })
-            }
-            Self::Reconciled { generation } => Some(Self::Reconciled { generation: *generation }),
-            // A clearance can't be copied: that is its point. A cancel or a question may come
-            // twice.
-            Self::Cancel(order_id) => Some(Self::Cancel(*order_id)),
-            Self::Ask { ticket, question } => {
-                Some(Self::Ask { ticket: *ticket, question: *question })
-            }
-            Self::Place(_) | Self::Modify(_) => None,
-        }
-    }
-
-    fn may_drop(&self) -> bool {
-        // A real network loses reports; reconciliation has to find them.
-        match self {
-            Self::Event { event, .. } => matches!(**event, BrokerEvent::Report(_)),
-            Self::Place(_)
-            | Self::Modify(_)
-            | Self::Cancel(_)
-            | Self::Ask { .. }
-            | Self::Reconciled { .. } => false,
-        }
-    }
-
-    fn label(&self) -> &'static str {
-        match self {
-            Self::Place(_) => "place",
-            Self::Modify(_) => "modify",
-            Self::Cancel(_) => "cancel",
-            Self::Ask { .. } => "ask",
-            Self::Event { .. } => "event",
-            Self::Reconciled { .. } => "reconciled",
-        }
-    }
-}
-
-/// What became of a write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SendOutcome {
-    /// The order.
-    pub order_id: OrderId,
-    /// The hash of what was written, or why nothing was (or perhaps was).
-    pub result: Result<OrderHash, WriteError>,
-    /// It was a modify.
-    pub modify: bool,
 }
 
 /// The role.

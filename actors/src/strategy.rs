@@ -8,23 +8,23 @@
 //! *Loses:* wishes that were not recorded; the machine decides again from its position.
 
 use crate::book_keeper::BookKeeper;
-use crate::desk::DeskMessage;
+use crate::desk_answers::{in_words_of_strategies, outcome_in_words_of_strategies};
 use crate::journal::{JournalPort, Recovering, writer_tag};
+use crate::messages::{DeskMessage, StrategyMessage};
 use crate::order_steps::announce;
 use crate::runtime::protocol::ProtocolStep;
-use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
+use crate::runtime::role::{Context, Role, RoleError};
 use crate::runtime::role_ref::RoleRef;
 use crate::views::Views;
 use arc_swap::ArcSwap;
-use desk::desk::{DeskAnswer, IntentOutcome, LiveOrder};
+use desk::desk::DeskAnswer;
 use desk::record::{Latch, Record};
-use market::instrument::Instrument;
 use market::time::{Now, ProcessTime};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use store::WriterTag;
-use strategy::strategy::{KeySource, LiveIntent, Outcome, Strategy, StrategyEffect, StrategyEvent};
+use strategy::strategy::{KeySource, Strategy, StrategyEffect, StrategyEvent};
 use trading::id::{Epoch, InstallId, StrategyId};
 use trading::intent::Intent;
 use trading::trading_state::{TradingState, TradingStates};
@@ -60,47 +60,6 @@ pub struct StrategySpec {
     pub states: Arc<ArcSwap<TradingStates>>,
     /// Who serves its wishes.
     pub desk: RoleRef<DeskMessage>,
-}
-
-/// What a strategy is told.
-#[derive(Debug)]
-pub enum StrategyMessage {
-    /// A new view is there.
-    Market,
-    /// The desk answers.
-    Desk(Box<DeskAnswer>),
-    /// A new incarnation of the desk: attach again.
-    DeskStarted,
-    /// The trading states changed.
-    States,
-    /// Its product has new instruments.
-    Listed(Arc<[Instrument]>),
-}
-
-impl RoleMessage for StrategyMessage {
-    fn duplicate(&self) -> Option<Self> {
-        match self {
-            Self::Market => Some(Self::Market),
-            Self::Desk(answer) => Some(Self::Desk(answer.clone())),
-            Self::DeskStarted => Some(Self::DeskStarted),
-            Self::States => Some(Self::States),
-            Self::Listed(instruments) => Some(Self::Listed(Arc::clone(instruments))),
-        }
-    }
-
-    fn may_drop(&self) -> bool {
-        matches!(self, Self::Market)
-    }
-
-    fn label(&self) -> &'static str {
-        match self {
-            Self::Market => "market",
-            Self::Desk(_) => "desk",
-            Self::DeskStarted => "desk_started",
-            Self::States => "states",
-            Self::Listed(_) => "listed",
-        }
-    }
 }
 
 enum Stage {
@@ -280,23 +239,6 @@ impl StrategyRole {
         let now = cx.now().market;
         self.spec.journal.append(&self.tag, now, &[record]).map_err(RoleError::failed)?;
         Ok(())
-    }
-}
-
-/// What the desk says of a live order, as strategies are told it.
-pub(crate) fn in_words_of_strategies(order: LiveOrder) -> LiveIntent {
-    let LiveOrder { key, target, remaining, unknown } = order;
-    LiveIntent { key, target, remaining, unknown }
-}
-
-/// What the desk says of an intent, as strategies are told it.
-pub(crate) fn outcome_in_words_of_strategies(outcome: IntentOutcome) -> Outcome {
-    match outcome {
-        IntentOutcome::Accepted { order_id } => Outcome::Accepted { order_id },
-        IntentOutcome::Satisfied => Outcome::Satisfied,
-        IntentOutcome::Denied(denial) => Outcome::Denied(denial),
-        IntentOutcome::Ended { end, filled } => Outcome::Ended { end, filled },
-        IntentOutcome::Abandoned => Outcome::Abandoned,
     }
 }
 

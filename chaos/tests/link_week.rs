@@ -29,7 +29,7 @@ mod trader;
 #[path = "link_week/watch.rs"]
 mod watch;
 
-use actors::desk::DeskMessage;
+use actors::messages::DeskMessage;
 use chaos::simulation::director::{Direction, Director, Stage};
 use chaos::simulation::{SimulatedDay, run_directed};
 use desk::record::Record;

@@ -2,7 +2,7 @@
 
 use super::{Ending, PartsCell};
 use actors::aftermath;
-use actors::kill_switch::KillSwitchMessage;
+use actors::messages::KillSwitchMessage;
 use actors::node::NodeParts;
 use actors::runtime::clock::Clock;
 use actors::runtime::fault::FaultBoard;

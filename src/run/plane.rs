@@ -8,9 +8,9 @@ use crate::control::{
     TreeRow,
 };
 use actors::aftermath;
-use actors::kill_switch::KillSwitchMessage;
+use actors::messages::{KillSwitchMessage, ReconcilerMessage};
 use actors::node::{Node, NodeParts};
-use actors::reconciler::{LastReconciliation, ReconcilerMessage};
+use actors::reconciler::LastReconciliation;
 use actors::runtime::clock::Clock;
 use actors::runtime::fault::{ArmedRule, CERTAIN_PPM, Fault, FaultBoard, FaultError, Rule};
 use actors::runtime::role::RolePath;

@@ -1,9 +1,8 @@
 //! Takes new listings in while the node runs: catalog, lines, feeds, strategies and the auditor.
 
-use crate::caretaker::CaretakerMessage;
 use crate::feed::FeedMessage;
+use crate::messages::{CaretakerMessage, StrategyMessage};
 use crate::node::NodeParts;
-use crate::strategy::StrategyMessage;
 use market::instrument::{Catalog, Instrument};
 use std::sync::Arc;
 

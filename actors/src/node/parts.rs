@@ -3,25 +3,24 @@
 
 use crate::auditor::Audit;
 use crate::book_keeper::BookKeeper;
-use crate::breaker::BreakerMessage;
-use crate::caretaker::CaretakerMessage;
-use crate::desk::DeskMessage;
 use crate::feed::FeedMessage;
 use crate::journal::{JournalPort, WriterMode};
-use crate::kill_switch::{HaltFile, KillSwitchMessage};
+use crate::kill_switch::HaltFile;
 use crate::layers::{Layers, StrategyLayers};
 use crate::lines::ProductLines;
+use crate::messages::{
+    BreakerMessage, CaretakerMessage, DeskMessage, KillSwitchMessage, LinkStatus,
+    ReconcilerMessage, RiskMessage, SessionMessage, StrategyMessage,
+};
 use crate::meters::ProductCounts;
 use crate::node::Runtimes;
 use crate::pricing::{PricingMessage, ViewListener};
-use crate::reconciler::{LastReconciliation, ReconcilerMessage};
-use crate::risk::RiskMessage;
+use crate::reconciler::LastReconciliation;
 use crate::runtime::role::RoleMessage;
 use crate::runtime::role_ref::RoleRef;
 use crate::runtime::specification::ChildSpec;
-use crate::session::{LinkStatus, SessionMessage};
 use crate::snapshots::{OpenSnapshots, SnapshotsMessage};
-use crate::strategy::{StrategyFactory, StrategyMessage};
+use crate::strategy::StrategyFactory;
 use crate::views::Views;
 use ::risk::breaker::BreakerLimits;
 use ::risk::breaker::watch::Watch;

@@ -5,7 +5,7 @@
 
 use actors::aftermath;
 use actors::auditor::Audit;
-use actors::kill_switch::{HaltAcknowledged, KillSwitchMessage};
+use actors::messages::{HaltAcknowledged, KillSwitchMessage};
 use actors::node::{Node, NodeParts};
 use actors::runtime::clock::Clock;
 use actors::runtime::fault::FaultBoard;

@@ -5,7 +5,7 @@ use crate::journal::{assert_balanced, records};
 use crate::trader::{at, limit, seat};
 use crate::watch::Watch;
 use crate::{QUOTED_EVERY, SEED, built_in, hand};
-use actors::desk::DeskMessage;
+use actors::messages::DeskMessage;
 use broker::simulated::faults::{Fault, LinkFault, Moment, ReportFault, Said};
 use chaos::simulation::director::{Direction, Director, Stage};
 use chaos::simulation::run_directed;

@@ -1,6 +1,6 @@
 //! A wish that a test makes in the name of a running strategy.
 
-use actors::desk::DeskMessage;
+use actors::messages::DeskMessage;
 use chaos::simulation::director::Stage;
 use market::instrument::ConId;
 use market::money::Quantity;
