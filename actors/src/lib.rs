@@ -2,7 +2,8 @@
 //!
 //! `runtime` hosts, supervises and addresses roles and knows nothing of trading; the roles beside
 //! it are shells around the machines of `crates/` and decide nothing themselves. They know each
-//! other's words (`messages`), not each other. Read in the order in which a quote becomes an order: feed, pricing, strategy, desk, session.
+//! other's words (`messages`), not each other. Read in the order in which a quote becomes an order:
+//! feed, pricing, strategy, desk, session.
 
 pub mod runtime;
 
