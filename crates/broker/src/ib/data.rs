@@ -5,11 +5,13 @@
 //! When the connection or a farm is lost every line is told to be frozen: a quote that stands still
 //! is not a calm market. It connects again by itself, backing off; nothing of an order is here.
 
+mod chains;
 mod thread;
 
 use super::contracts::instrument_of;
 use super::orders::Gateway;
 use crate::port::{DataPort, DataSink};
+use chains::Untold;
 use market::corporate_action::DividendSchedule;
 use market::instrument::{ConId, Instrument};
 use market::money::Price;
@@ -17,7 +19,7 @@ use market::time::Date;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use thread::{Command, Untold};
+use thread::Command;
 use tokio::sync::{mpsc, oneshot};
 
 /// Commands that may wait.
