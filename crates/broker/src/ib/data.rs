@@ -36,8 +36,8 @@ pub enum ContractsError {
         /// How long was waited.
         waited: Duration,
     },
-    /// The broker lists no stock and no index of this name.
-    #[error("{symbol}: the broker lists no stock and no index of this name")]
+    /// The broker lists nothing of this name that can be traded.
+    #[error("{symbol}: the broker lists no stock, no index and no known future of this name")]
     NotListed {
         /// The product.
         symbol: String,
@@ -79,7 +79,8 @@ impl IbDataPort {
         let _ = self.commands.try_send(Command::Pin(con_ids));
     }
 
-    /// The terms of a stock or an index and of every option on it. Blocks its thread for at most
+    /// The terms of a stock or an index and of every option on it; of a future's symbol its front
+    /// months and the options on each. Blocks its thread for at most
     /// `wait`; not for roles.
     ///
     /// # Errors
