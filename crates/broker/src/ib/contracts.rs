@@ -55,10 +55,10 @@ pub fn wire_id(con_id: ConId) -> i32 {
 }
 
 /// The terms that `details` tell. Exercise and settlement follow from what an option is written on:
-/// IB doesn't say them. Options on indices are taken as European, in cash; on stocks as American, by
-/// delivery; futures and options on them are those of a table (`futures`). Adjusted options (a multiplier that isn't a whole number, or 0) are
-/// refused. `rules` are the price increments by the number of their rule; where that isn't told the
-/// smallest increment holds for all prices.
+/// IB doesn't say them. Options on indices are taken as European, in cash; on stocks as American,
+/// by delivery; futures and options on them are those of a table (`futures`). Adjusted options (a
+/// multiplier that isn't a whole number, or 0) are refused. `rules` are the price increments by the
+/// number of their rule; where that isn't told the smallest increment holds for all prices.
 ///
 /// # Errors
 /// Terms that aren't complete or that we don't trade.

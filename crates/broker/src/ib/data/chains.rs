@@ -139,9 +139,9 @@ fn late(what: &str) -> Untold {
     Untold::Failed(format!("{what} came not in time"))
 }
 
-/// The root and every option on it, of a future its front months and every option on those: the
-/// chain's parameters first, which aren't throttled, then one question an expiry, the nearest first,
-/// so that no answer is huge.
+/// The root and every option on it, of a future its front months and every option on those. The
+/// chain's parameters come first, which aren't throttled, then one question an expiry, the nearest
+/// first, so that no answer is huge.
 async fn chain(
     client: &Client,
     gateway: &Gateway,
