@@ -6,11 +6,12 @@
 //! limiter are off: a connection that breaks is over, and what its death means is the link's
 //! business. What can be decided without a socket is pure and beside them: `translate` (whole
 //! values), `tracker` (which of the broker's repetitions is news), `errors` (what a code asks for),
-//! `pacing`, `lines`, `contracts`. It was only ever run against the simulated gateway.
+//! `pacing`, `lines`, `contracts`, `futures`. It was only ever run against the simulated gateway.
 
 pub mod contracts;
 mod data;
 pub mod errors;
+pub mod futures;
 pub mod lines;
 mod orders;
 pub mod pacing;

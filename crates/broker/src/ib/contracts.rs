@@ -3,6 +3,7 @@
 //! Orders and lines need an instrument's routing and currency, not only its number; details are
 //! throttled, so each is asked once a day. Not here: when to ask (`data`).
 
+use super::futures::{self, Ending};
 use super::translate::TranslateError;
 use ibapi::contracts::{ContractDetails, MarketRule, OptionRight, PriceIncrement, SecurityType};
 use market::instrument::{
@@ -54,10 +55,10 @@ pub fn wire_id(con_id: ConId) -> i32 {
 }
 
 /// The terms that `details` tell. Exercise and settlement follow from what an option is written on:
-/// IB doesn't say them. Options on indices are taken as European, in cash; on stocks and futures as
-/// American, by delivery. Adjusted options (a multiplier that isn't a whole number, or 0) are
-/// refused. `rules` are the price increments by the number of their rule; where that isn't told the
-/// smallest increment holds for all prices.
+/// IB doesn't say them. Options on indices are taken as European, in cash; on stocks as American,
+/// by delivery; futures and options on them are those of a table (`futures`). Adjusted options (a
+/// multiplier that isn't a whole number, or 0) are refused. `rules` are the price increments by the
+/// number of their rule; where that isn't told the smallest increment holds for all prices.
 ///
 /// # Errors
 /// Terms that aren't complete or that we don't trade.
@@ -84,7 +85,20 @@ pub fn instrument_of(
     let fixing = if real == last_day { Fixing::Pm } else { Fixing::Am };
     let expiry = || Date::parse(real).map_err(|_| refuse("no expiry"));
     let on_index = details.under_security_type == "IND";
-    let option = |on_index: bool| -> Result<OptionTerms, TranslateError> {
+    let usual = Ending {
+        style: if on_index { ExerciseStyle::European } else { ExerciseStyle::American },
+        settlement: if on_index { Settlement::Cash } else { Settlement::Physical },
+        fixing,
+        hour: CLOSE_HOUR,
+    };
+    let tabled = || {
+        let root = futures::root(&contract.symbol.0)
+            .filter(|root| root.exchange == contract.exchange.0)
+            .ok_or_else(|| refuse("a future that is not in our table"))?;
+        let is_whole = contract.multiplier.parse() == Ok(f64::from(root.multiplier));
+        is_whole.then_some(()).ok_or_else(|| refuse("not the multiplier of our table"))
+    };
+    let option = |ending: Ending| -> Result<OptionTerms, TranslateError> {
         Ok(OptionTerms {
             underlying: u32::try_from(details.under_contract_id)
                 .ok()
@@ -99,23 +113,31 @@ pub fn instrument_of(
             strike: Price::from_f64(contract.strike).ok_or_else(|| refuse("no strike"))?,
             expiry: expiry()?,
             last_trade: last_trade()?,
-            style: if on_index { ExerciseStyle::European } else { ExerciseStyle::American },
-            settlement: if on_index { Settlement::Cash } else { Settlement::Physical },
-            fixing,
+            style: ending.style,
+            settlement: ending.settlement,
+            fixing: ending.fixing,
             deliverable: Deliverable::Standard,
         })
     };
     let kind = match contract.security_type {
         SecurityType::Stock => InstrumentKind::Stock,
         SecurityType::Index => InstrumentKind::Index,
-        SecurityType::Option => InstrumentKind::Option(option(on_index)?),
-        SecurityType::FuturesOption => InstrumentKind::FutureOption(option(false)?),
-        SecurityType::Future => InstrumentKind::Future(FutureTerms {
-            expiry: expiry()?,
-            last_trade: last_trade()?,
-            settlement: Settlement::Cash,
-            fixing,
-        }),
+        SecurityType::Option => InstrumentKind::Option(option(usual)?),
+        SecurityType::FuturesOption => {
+            tabled()?;
+            let ending = futures::option(&contract.trading_class);
+            let ending = ending.ok_or_else(|| refuse("a class that is not in our table"))?;
+            InstrumentKind::FutureOption(option(ending)?)
+        }
+        SecurityType::Future => {
+            tabled()?;
+            InstrumentKind::Future(FutureTerms {
+                expiry: expiry()?,
+                last_trade: last_trade()?,
+                settlement: futures::FUTURE.settlement,
+                fixing: futures::FUTURE.fixing,
+            })
+        }
         _ => return Err(refuse("not a stock, an index, a future or an option")),
     };
     let multiplier = match kind {
@@ -162,7 +184,8 @@ pub fn tick_rule(rule: &MarketRule) -> Option<TickRule> {
 
 /// The end of trading: the day that is named, at the hour that is named or the usual one. Details
 /// carry it as `20261120 15:00:00 US/Central`, the hour and its zone by choice.
-fn last_trade(details: &ContractDetails) -> Option<Timestamp> {
+#[must_use]
+pub fn last_trade(details: &ContractDetails) -> Option<Timestamp> {
     let told = details.contract.last_trade_date_or_contract_month.replace('-', " ");
     let mut parts = told.split_ascii_whitespace();
     let day = parts.next()?;
@@ -170,7 +193,15 @@ fn last_trade(details: &ContractDetails) -> Option<Timestamp> {
     let zone_told = Some(details.time_zone_id.as_str()).filter(|zone| !zone.is_empty());
     let (hour, zone) = match parts.next().or(own) {
         Some(hour) => (hour, parts.next().or(zone_told).unwrap_or(EXCHANGE_ZONE)),
-        None => (CLOSE_HOUR, EXCHANGE_ZONE),
+        None => {
+            let class = details.contract.trading_class.as_str();
+            let hour = match details.contract.security_type {
+                SecurityType::Future => futures::FUTURE.hour,
+                SecurityType::FuturesOption => futures::option(class)?.hour,
+                _ => CLOSE_HOUR,
+            };
+            (hour, EXCHANGE_ZONE)
+        }
     };
     let seconds = if hour.len() == 5 { ":00" } else { "" };
     super::translate::time(&format!("{day} {hour}{seconds} {zone}")).ok()
@@ -235,6 +266,62 @@ mod tests {
         let terms = instrument.option().unwrap();
         assert_eq!(super::super::translate::time("20261218-20:00:00"), Ok(terms.last_trade));
         assert_eq!((terms.expiry.compact(), terms.fixing), ("20261218".to_owned(), Fixing::Pm));
+    }
+
+    #[test]
+    fn options_on_es_end_as_their_class_says_and_no_other_class_is_taken() {
+        let fop = |class: &str, last: &str| {
+            let mut one = details();
+            one.contract.security_type = SecurityType::FuturesOption;
+            one.contract.symbol = Symbol("ES".to_owned());
+            one.contract.exchange = Exchange("CME".to_owned());
+            one.contract.multiplier = "50".to_owned();
+            class.clone_into(&mut one.contract.trading_class);
+            last.clone_into(&mut one.contract.last_trade_date_or_contract_month);
+            one.real_expiration_date = last[..8].to_owned();
+            "FUT".clone_into(&mut one.under_security_type);
+            one
+        };
+        let told = |details: &ContractDetails| {
+            let instrument = instrument_of(details, &BTreeMap::new()).unwrap();
+            assert!(matches!(instrument.kind, InstrumentKind::FutureOption(_)));
+            assert_eq!(instrument.multiplier, Multiplier(50));
+            let terms = *instrument.option().unwrap();
+            assert_eq!(terms.settlement, Settlement::Physical);
+            (terms.style, terms.fixing, terms.last_trade)
+        };
+        let at = |text| super::super::translate::time(text).unwrap();
+        let quarterly = (ExerciseStyle::American, Fixing::Am, at("20261218 14:30:00 UTC"));
+        assert_eq!(told(&fop("ES", "20261218 08:30:00 US/Central")), quarterly);
+        assert_eq!(told(&fop("ES", "20261218")), quarterly);
+        let friday = (ExerciseStyle::European, Fixing::Pm, at("20261211 21:00:00 UTC"));
+        assert_eq!(told(&fop("EW2", "20261211 15:00:00 US/Central")), friday);
+        assert_eq!(told(&fop("EW2", "20261211")), friday);
+        let mut untabled = [(); 4].map(|()| fop("EW", "20261130"));
+        "EYC".clone_into(&mut untabled[0].contract.trading_class);
+        untabled[1].contract.symbol = Symbol("CL".to_owned());
+        untabled[2].contract.exchange = Exchange("NYMEX".to_owned());
+        "5".clone_into(&mut untabled[3].contract.multiplier);
+        for one in untabled {
+            assert!(instrument_of(&one, &BTreeMap::new()).is_err(), "{:?}", one.contract);
+        }
+    }
+
+    #[test]
+    fn a_future_settles_in_cash_on_the_opening() {
+        let mut one = details();
+        one.contract.security_type = SecurityType::Future;
+        one.contract.symbol = Symbol("ES".to_owned());
+        one.contract.exchange = Exchange("CME".to_owned());
+        one.contract.multiplier = "50".to_owned();
+        one.contract.right = None;
+        "20261218 08:30:00 US/Central"
+            .clone_into(&mut one.contract.last_trade_date_or_contract_month);
+        let instrument = instrument_of(&one, &BTreeMap::new()).unwrap();
+        let InstrumentKind::Future(terms) = instrument.kind else { panic!("{instrument:?}") };
+        assert_eq!((terms.settlement, terms.fixing), (Settlement::Cash, Fixing::Am));
+        one.contract.symbol = Symbol("CL".to_owned());
+        assert!(instrument_of(&one, &BTreeMap::new()).is_err(), "crude oil is delivered");
     }
 
     #[test]

@@ -5,11 +5,13 @@
 //! When the connection or a farm is lost every line is told to be frozen: a quote that stands still
 //! is not a calm market. It connects again by itself, backing off; nothing of an order is here.
 
+mod chains;
 mod thread;
 
 use super::contracts::instrument_of;
 use super::orders::Gateway;
 use crate::port::{DataPort, DataSink};
+use chains::Untold;
 use market::corporate_action::DividendSchedule;
 use market::instrument::{ConId, Instrument};
 use market::money::Price;
@@ -17,7 +19,7 @@ use market::time::Date;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use thread::{Command, Untold};
+use thread::Command;
 use tokio::sync::{mpsc, oneshot};
 
 /// Commands that may wait.
@@ -34,8 +36,8 @@ pub enum ContractsError {
         /// How long was waited.
         waited: Duration,
     },
-    /// The broker lists no stock and no index of this name.
-    #[error("{symbol}: the broker lists no stock and no index of this name")]
+    /// The broker lists nothing of this name that can be traded.
+    #[error("{symbol}: the broker lists no stock, no index and no known future of this name")]
     NotListed {
         /// The product.
         symbol: String,
@@ -77,7 +79,8 @@ impl IbDataPort {
         let _ = self.commands.try_send(Command::Pin(con_ids));
     }
 
-    /// The terms of a stock or an index and of every option on it. Blocks its thread for at most
+    /// The terms of a stock or an index and of every option on it; of a future's symbol its front
+    /// months and the options on each. Blocks its thread for at most
     /// `wait`; not for roles.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 
 mod clearance;
 mod corruption;
+mod futures;
 mod incidents;
 mod nightly;
 #[cfg(mutations)]
