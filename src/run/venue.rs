@@ -28,8 +28,9 @@ use std::time::Duration;
 const FILE: &str = "contracts.json";
 /// A broker that is not there is asked again after this.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
-/// A chain's details may take so long; IB answers slowly.
-const DETAILS_WITHIN: Duration = Duration::from_secs(60);
+/// A chain's details may take so long: IB answers slowly, one question an expiry, of which each has
+/// a deadline of its own. A broker that isn't there is an error at once.
+const DETAILS_WITHIN: Duration = Duration::from_secs(1_200);
 const DIVIDENDS_WITHIN: Duration = Duration::from_secs(10);
 /// Terms are kept for so long after their last trade: until everybody has booked what followed.
 const KEPT_AFTER_EXPIRY: Duration = Duration::from_secs(30 * 86_400);
@@ -123,9 +124,17 @@ impl Venue {
         Ok(venue)
     }
 
-    /// When its products trade.
-    pub fn calendar(&self) -> Calendar {
-        if self.is_simulated { Calendar::round_the_clock() } else { Calendar::us_equities() }
+    /// When a product with these instruments trades.
+    pub fn calendar(&self, instruments: &[Instrument]) -> Calendar {
+        if self.is_simulated {
+            return Calendar::round_the_clock();
+        }
+        let is_future = |one: &Instrument| matches!(one.kind, InstrumentKind::Future(_));
+        if instruments.iter().any(is_future) {
+            // The one future that the adapter knows.
+            return Calendar::cme_globex_es();
+        }
+        Calendar::us_equities()
     }
 
     /// Learns the products: what was kept, and what is listed now.

@@ -56,8 +56,8 @@ pub fn wiring(
         .map(|(symbol, instruments)| Product {
             symbol: symbol.to_owned(),
             dividends: venue.dividends.get(symbol).cloned().unwrap_or_default(),
+            calendar: Arc::new(venue.calendar(&instruments)),
             instruments,
-            calendar: Arc::new(venue.calendar()),
             gates: Gates::default(),
             // The built-in market has a rate of its own, which American quotes do not name.
             settings: BookSettings {

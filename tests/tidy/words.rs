@@ -24,6 +24,7 @@ const SEAMS: [Seam; 2] = [
             "crates/broker/src/simulated.rs",
             "crates/broker/src/simulated/",
             "crates/broker/src/ib/tests.rs",
+            "crates/broker/src/ib/tests/futures.rs",
             "crates/broker/src/ib/tests/recorded_days.rs",
         ],
     },
