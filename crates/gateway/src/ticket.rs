@@ -2,7 +2,8 @@
 //!
 //! What the exchange doesn't act on (the order's own text, routing, algorithm names) is kept beside
 //! it as its client worded it, so that it can be told back after a restart. Conditions, trailing
-//! and pegged orders, later starts and least quantities are refused: an order that is accepted behaves as it says.
+//! and pegged orders, later starts and least quantities are refused: an order that is accepted
+//! behaves as it says.
 
 use crate::catalog;
 use crate::message::contract::Contract;
