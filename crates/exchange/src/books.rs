@@ -329,11 +329,7 @@ impl Books {
             position.quantity += signed;
             return Ok(());
         }
-        let opposite = position.quantity.0.signum() == -signed.0.signum();
-        let closed = if opposite { signed.0.abs().min(position.quantity.0.abs()) } else { 0 };
-        if closed > 0 {
-            let cost_closed = part(position.cost, closed, position.quantity.0.abs());
-            let value_closed = part(value, closed, signed.0.abs());
+        if let Some((value_closed, cost_closed)) = closing(position, signed, value) {
             position.realised -= value_closed + cost_closed;
             position.cost = position.cost - cost_closed + (value - value_closed);
         } else {
@@ -342,6 +338,15 @@ impl Books {
         position.quantity += signed;
         *self.cash.entry(currency).or_default() -= value;
         Ok(())
+    }
+
+    /// What `signed` contracts at `price` realise against the position; `None` if they close
+    /// nothing, and for a future, whose profit comes as variation.
+    pub(crate) fn realises(&self, con_id: ConId, signed: Quantity, price: Price) -> Option<Money> {
+        let instrument = self.terms(con_id).ok().filter(|one| !one.is_margined_daily())?;
+        let position = self.positions.get(&con_id)?;
+        let (value, cost) = closing(position, signed, price.value(signed, instrument.multiplier))?;
+        Some(Money::ZERO - value - cost)
     }
 
     fn book_event(&mut self, event: Event) -> Result<(), BookError> {
@@ -406,6 +411,16 @@ impl Books {
     pub(crate) fn next_event_id(&self) -> String {
         format!("EV{:08}", self.events.len() + 1)
     }
+}
+
+/// The parts of a trade's value and of the position's cost that close each other.
+fn closing(position: &Position, signed: Quantity, value: Money) -> Option<(Money, Money)> {
+    let (held, traded) = (position.quantity.0, signed.0);
+    if held == 0 || held.signum() != -traded.signum() {
+        return None;
+    }
+    let closed = traded.abs().min(held.abs());
+    Some((part(value, closed, traded.abs()), part(position.cost, closed, held.abs())))
 }
 
 /// `amount * numerator / denominator`, cut towards zero to a micro-unit; the rest stays behind.

@@ -5,7 +5,9 @@
 //! purpose: half of a stock's value; full value of long options; for short options
 //! the larger of 20 % of the underlying less what it is out of the money and 10 % (calls: of the
 //! underlying, puts: of the strike); short options paired with long ones of the same right that
-//! expire no earlier need the width; calls covered by shares need nothing. Equity counts every
+//! expire no earlier need the width; calls covered by shares, and puts by shares sold short, need
+//! nothing; of the calls and puts of one expiry only the dearer side counts, since the market ends
+//! on one side (an iron condor needs one of its widths). Equity counts every
 //! position at its mark. Left to others: when it is asked (intake).
 
 mod scan;
@@ -14,6 +16,7 @@ pub use scan::ScanRule;
 
 use market::instrument::{ConId, Instrument, InstrumentKind, OptionTerms, Right};
 use market::money::{Money, Price, Quantity};
+use market::time::Date;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -118,39 +121,24 @@ impl MarginRule {
             }
         }
         let (mut longs, shorts): (Vec<_>, Vec<_>) = lots.into_iter().partition(|lot| lot.left > 0);
+        let mut sides: BTreeMap<(ConId, Date), [Money; 2]> = BTreeMap::new();
         for mut short in shorts {
-            total += self.pair(&mut short, &mut longs);
-            total += self.naked(&short, &mut shares);
+            let paired = pair(&mut short, &mut longs);
+            total += paired.paid;
+            let at_risk = paired.at_risk + self.naked(&short, &mut shares);
+            let terms = short.terms;
+            let side = usize::from(terms.right == Right::Put);
+            if matches!(short.holding.instrument.kind, InstrumentKind::FutureOption(_)) {
+                total += at_risk;
+            } else {
+                sides.entry((terms.underlying, terms.expiry)).or_default()[side] += at_risk;
+            }
         }
+        total += sides.values().map(|[calls, puts]| *calls.max(puts)).sum();
         let long_value = |lot: &OptionLot<'_>| {
             lot.holding.mark.value(Quantity(lot.left), lot.holding.instrument.multiplier)
         };
         total + longs.iter().map(long_value).sum()
-    }
-
-    /// Pairs a short lot with long ones and returns what the pairs require.
-    fn pair(&self, short: &mut OptionLot<'_>, longs: &mut [OptionLot<'_>]) -> Money {
-        let mut total = Money::ZERO;
-        for long in longs.iter_mut() {
-            let same = long.terms.underlying == short.terms.underlying
-                && long.terms.right == short.terms.right
-                && long.terms.last_trade >= short.terms.last_trade
-                && long.holding.instrument.multiplier == short.holding.instrument.multiplier;
-            let count = long.left.min(-short.left);
-            if !same || count <= 0 {
-                continue;
-            }
-            let width = match short.terms.right {
-                Right::Call => long.terms.strike - short.terms.strike,
-                Right::Put => short.terms.strike - long.terms.strike,
-            };
-            let debit = long.holding.mark - short.holding.mark;
-            let per_unit = width.max(debit).max(Price::ZERO);
-            total += per_unit.value(Quantity(count), short.holding.instrument.multiplier);
-            long.left -= count;
-            short.left += count;
-        }
-        total
     }
 
     fn naked(&self, short: &OptionLot<'_>, shares: &mut BTreeMap<ConId, i64>) -> Money {
@@ -159,11 +147,11 @@ impl MarginRule {
         if matches!(short.holding.instrument.kind, InstrumentKind::FutureOption(_)) {
             return times(self.per_short_future_option, count);
         }
-        if short.terms.right == Right::Call
-            && let Some(held) = shares.get_mut(&short.terms.underlying)
-        {
-            let covered = (*held / i64::from(multiplier.0)).clamp(0, count);
-            *held -= covered * i64::from(multiplier.0);
+        // Shares cover calls, shares sold short cover puts.
+        let sign = if short.terms.right == Right::Call { 1 } else { -1 };
+        if let Some(held) = shares.get_mut(&short.terms.underlying) {
+            let covered = (sign * *held / i64::from(multiplier.0)).clamp(0, count);
+            *held -= sign * covered * i64::from(multiplier.0);
             count -= covered;
         }
         let strike = short.terms.strike;
@@ -177,6 +165,42 @@ impl MarginRule {
             - value(out_of_the_money.max(Price::ZERO));
         main.max(percent(value(floor_base), self.short_option_floor_percent))
     }
+}
+
+/// What pairs of short and long options require.
+#[derive(Clone, Copy, Default)]
+struct Paired {
+    /// What was paid for the long side beyond the short one: lost wherever the market ends.
+    paid: Money,
+    /// What can be lost if the market ends on this side.
+    at_risk: Money,
+}
+
+/// Pairs a short lot with long ones.
+fn pair(short: &mut OptionLot<'_>, longs: &mut [OptionLot<'_>]) -> Paired {
+    let mut paired = Paired::default();
+    for long in longs.iter_mut() {
+        let same = long.terms.underlying == short.terms.underlying
+            && long.terms.right == short.terms.right
+            && long.terms.last_trade >= short.terms.last_trade
+            && long.holding.instrument.multiplier == short.holding.instrument.multiplier;
+        let count = long.left.min(-short.left);
+        if !same || count <= 0 {
+            continue;
+        }
+        let width = match short.terms.right {
+            Right::Call => long.terms.strike - short.terms.strike,
+            Right::Put => short.terms.strike - long.terms.strike,
+        };
+        let debit = (long.holding.mark - short.holding.mark).max(Price::ZERO);
+        let value =
+            |price: Price| price.value(Quantity(count), short.holding.instrument.multiplier);
+        paired.paid += value(debit);
+        paired.at_risk += value((width - debit).max(Price::ZERO));
+        long.left -= count;
+        short.left += count;
+    }
+    paired
 }
 
 fn percent(amount: Money, percent: u32) -> Money {
@@ -222,5 +246,50 @@ mod tests {
         let (low, high) = (samples::stock_call(100), samples::stock_call(105));
         let holdings = [holding(&low, 1, 3), holding(&high, -1, 1)];
         assert_eq!(MarginRule::default().requirement(&holdings), Money::from_units(200));
+    }
+    /// Worked out by hand after Regulation T; spot 100, 100 shares a contract.
+    #[test]
+    fn hand_worked_examples_of_regulation_t() {
+        let (c105, c110) = (samples::stock_call(105), samples::stock_call(110));
+        let (p90, p95) = (samples::stock_put(90), samples::stock_put(95));
+        let (p100, stock) = (samples::stock_put(100), samples::stock());
+        let naked_put = vec![holding(&p95, -1, 2)];
+        let far_put = vec![holding(&p90, -1, 1)];
+        let condor = vec![
+            holding(&p90, 1, 1),
+            holding(&p95, -1, 2),
+            holding(&c105, -1, 2),
+            holding(&c110, 1, 1),
+        ];
+        let mut uneven = condor.clone();
+        (uneven[2].quantity, uneven[3].quantity) = (Quantity(-2), Quantity(2));
+        let strangle = vec![holding(&p95, -1, 2), holding(&c105, -1, 2)];
+        let two_long = vec![
+            holding(&p95, 1, 2),
+            holding(&p90, -1, 1),
+            holding(&c105, 1, 2),
+            holding(&c110, -1, 1),
+        ];
+        let short_stock = vec![holding(&stock, -100, 100), holding(&p100, -1, 3)];
+        let table = [
+            // 20 % of 10,000 less 500 out of the money: 1,500; the floor is 10 % of 9,500.
+            ("naked put", naked_put, 1_500),
+            // 20 % of 10,000 less 1,000 is 1,000; the floor of 10 % of 9,000 is less.
+            ("far naked put", far_put, 1_000),
+            // Both widths are 500, the market ends on one side.
+            ("iron condor", condor, 500),
+            // Two call spreads of 500 against one put spread of 500.
+            ("uneven condor", uneven, 1_000),
+            // The dearer side: both are 2,000 less 500.
+            ("short strangle", strangle, 1_500),
+            // Both debits of 100 are lost if the market stays.
+            ("two debit spreads", two_long, 200),
+            // Half of 10,000; the shares sold short cover the put.
+            ("covered put", short_stock, 5_000),
+        ];
+        for (name, holdings, expected) in table {
+            let required = MarginRule::default().requirement(&holdings);
+            assert_eq!(required, Money::from_units(expected), "{name}");
+        }
     }
 }

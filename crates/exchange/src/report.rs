@@ -39,6 +39,9 @@ pub struct Execution {
     pub fee: Money,
     /// The currency of price and fee.
     pub currency: Currency,
+    /// What it realised, fees apart, if it closed anything; a future's profit comes as variation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub realised: Option<Money>,
 }
 
 /// A combo's own line (IB: the BAG execution). Its legs move the money, it moves none.

@@ -3,6 +3,7 @@
 //! One JSON object a line on the control port; each is answered by one line. A fault acts on the
 //! connection of one client or of all, on one kind of message or on all, so often as it says.
 
+use crate::message::{Request, Response};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -57,6 +58,33 @@ pub struct Rule {
     /// So often; then the rule is gone.
     #[serde(default = "once")]
     pub count: u32,
+}
+
+impl Rule {
+    /// Whether it can ever act, and as it says: a misspelt name would wait for ever.
+    ///
+    /// # Errors
+    /// In words, when it can't.
+    pub fn check(&self) -> Result<(), String> {
+        if self.count == 0 {
+            return Err("a fault that acts 0 times is none".to_owned());
+        }
+        if self.direction == Direction::Requests && self.action != Action::Drop {
+            return Err("requests can only be dropped".to_owned());
+        }
+        let Some(wanted) = &self.message else { return Ok(()) };
+        let (own, word, others, other) = match self.direction {
+            Direction::Responses => (Response::NAMES, "responses", Request::NAMES, "requests"),
+            Direction::Requests => (Request::NAMES, "requests", Response::NAMES, "responses"),
+        };
+        if own.contains(&wanted.as_str()) {
+            return Ok(());
+        }
+        if others.contains(&wanted.as_str()) {
+            return Err(format!("`{wanted}` is of the direction `{other}`, not `{word}`"));
+        }
+        Err(format!("none of the {word} is called `{wanted}`; they are {}", own.join(", ")))
+    }
 }
 
 const fn once() -> u32 {

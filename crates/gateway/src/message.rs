@@ -44,6 +44,9 @@ macro_rules! messages {
         }
 
         impl $name {
+            /// All names.
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($variant)),*];
+
             /// Its number.
             #[must_use]
             pub const fn id(&self) -> i32 {

@@ -44,7 +44,7 @@ fn clock(at: Timestamp) -> String {
 }
 
 /// A time as clients write it: `yyyymmdd`, `yyyymmdd hh:mm:ss`, `yyyymmdd-hh:mm:ss`, with a zone
-/// or without. Zones other than UTC are not known here: their clock is read as UTC.
+/// or without, which is UTC. A zone that nobody knows makes it no time at all.
 pub fn parse(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     let day = Date::parse(text.get(..8)?).ok()?;
@@ -58,7 +58,11 @@ pub fn parse(text: &str) -> Option<Timestamp> {
             seconds += part.min(99) * unit;
         }
     }
-    Some(midnight_utc(day).plus(Duration::from_secs(seconds)))
+    let clock = Duration::from_secs(seconds);
+    match rest.split_whitespace().nth(1) {
+        None | Some(ZONE | "GMT" | "Z") => Some(midnight_utc(day).plus(clock)),
+        Some(zone) => market::session::clock_in(day, clock, zone),
+    }
 }
 
 #[cfg(test)]
@@ -76,6 +80,17 @@ mod tests {
         for wrong in ["", "yesterday", "20261320", "20261120 aa:bb:cc", "2026\u{e9}\u{e9}20"] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_time_of_new_york_was_read_as_utc_and_ended_orders_hours_early() {
+        let at = Timestamp::from_seconds(1_795_170_600);
+        for zone in ["US/Eastern", "America/New_York", "EST5EDT"] {
+            assert_eq!(parse(&format!("20261120 05:30:00 {zone}")), Some(at), "{zone}");
+        }
+        assert_eq!(parse("20260706 05:30:00 US/Eastern"), parse("20260706 09:30:00 UTC"));
+        assert_eq!(parse("20261120 05:30:00 Nowhere/Town"), None);
+        assert_eq!(parse("60261120 10:30:00 US/Eastern"), Some(Timestamp::MAX));
     }
 
     /// Found by spoiled frames: one flipped bit makes 2026 of a good-till date 6026.

@@ -2,7 +2,8 @@
 //!
 //! What the exchange doesn't act on (the order's own text, routing, algorithm names) is kept beside
 //! it as its client worded it, so that it can be told back after a restart. Conditions, trailing
-//! and pegged orders are refused: an order that is accepted behaves as it says.
+//! and pegged orders, later starts and least quantities are refused: an order that is accepted
+//! behaves as it says.
 
 use crate::catalog;
 use crate::message::contract::Contract;
@@ -51,6 +52,12 @@ pub fn ticket_of(
     }
     if !order.conditions.is_empty() {
         return refuse(387, "Unsupported order type: conditions are not simulated");
+    }
+    if !order.good_after_time.is_empty() {
+        return refuse(387, "Unsupported order type: good-after times are not simulated");
+    }
+    if order.min_quantity.is_some_and(|least| least > 0) {
+        return refuse(387, "Unsupported order type: least quantities are not simulated");
     }
     if order.cash_quantity.is_some_and(|amount| amount != 0.0) {
         return refuse(387, "Unsupported order type: cash quantities are not simulated");

@@ -5,12 +5,13 @@
 //! books is taken by the host, written down, and only then may the host send what `on` returned.
 //! Nothing in it reads a clock or a socket. Its parts: `session` (start, ids, sending), `orders`,
 //! `account`, `lines` and `streams` (market data), `past` (bars and ticks), `reference` (contracts,
-//! news), `faults`.
+//! news), `faults`, `outage` (what is known while the broker can't be reached).
 
 mod account;
 mod faults;
 mod lines;
 mod orders;
+mod outage;
 mod past;
 mod reference;
 mod session;
@@ -48,7 +49,7 @@ pub struct Settings {
     pub account: String,
     /// Trading hours, as contract details tell them.
     pub calendar: Calendar,
-    /// Lines of market data that a client may have open.
+    /// Lines of market data that all clients together may have open.
     pub lines_max: usize,
     /// Messages that a client may send within a second.
     pub messages_per_second: usize,
@@ -198,7 +199,7 @@ impl World {
             executions: self.exchange.executions(Timestamp::EPOCH).len(),
             lines: self.sessions.values().map(|session| session.lines.len()).sum(),
             market_nanos: now.market.nanos(),
-            outage: self.faults.outage,
+            outage: self.faults.outage.is_some(),
         }
     }
 

@@ -5,9 +5,11 @@
 //! session and when (calendar).
 
 use crate::time::{Date, NANOS_PER_SECOND, Timestamp};
+use jiff::SignedDuration;
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// A continuous stretch of trading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +43,18 @@ pub fn wall_clock(day: Date, time: Time, zone: &TimeZone) -> Timestamp {
         .expect("a civil time of the years that the calendars cover");
     let nanos = zoned.timestamp().as_nanosecond();
     Timestamp::from_nanos(i64::try_from(nanos).expect("an instant of the years 1678 to 2261"))
+}
+
+/// The instant at which the clocks of the zone with this name show `clock` on `day`. `None` for a
+/// zone that nobody knows; days beyond the end of time are the end of time.
+#[must_use]
+pub fn clock_in(day: Date, clock: Duration, zone: &str) -> Option<Timestamp> {
+    let zone = TimeZone::get(zone).ok()?;
+    let clock = SignedDuration::try_from(clock).ok()?;
+    let time = day.civil().to_datetime(Time::midnight()).checked_add(clock).ok()?;
+    let zoned = zone.to_ambiguous_zoned(time).compatible().ok()?;
+    let nanos = i64::try_from(zoned.timestamp().as_nanosecond()).ok();
+    Some(nanos.map_or(Timestamp::MAX, Timestamp::from_nanos))
 }
 
 /// The calendar day that the clocks of `zone` show at `at`.

@@ -22,6 +22,8 @@ impl Exchange {
         let mut corrected = found.clone();
         corrected.exec_id = next_revision(exec_id)?;
         corrected.price = price;
+        // The profit of a corrected close is the position's to tell.
+        corrected.realised = None;
         let client = self.client_of(corrected.perm_id);
         self.commit(BookChange::Corrected {
             exec_id: exec_id.to_owned(),

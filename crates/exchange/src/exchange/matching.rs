@@ -152,6 +152,7 @@ impl Exchange {
             let fee =
                 self.config.fees.charge(&mut tally, instrument, leg.side, quantity, leg.price);
             let held = self.books.quantity(leg.con_id).0;
+            let signed = Quantity(leg.side.sign() * quantity.0);
             if instrument.is_margined_daily() && held.signum() == -leg.side.sign() {
                 variations.push((leg.con_id, leg.price));
             }
@@ -168,6 +169,7 @@ impl Exchange {
                 leg: is_combo,
                 fee,
                 currency: instrument.currency,
+                realised: self.books.realises(leg.con_id, signed, leg.price),
             };
             legs.push(BookedExecution { execution, tally });
         }

@@ -12,7 +12,7 @@ use exchange::Position as BookPosition;
 use market::instrument::{ConId, Instrument, InstrumentKind};
 use market::money::{Money, Price};
 use market::time::{Now, ProcessTime};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// More tags than there are, and longer ones.
@@ -35,6 +35,9 @@ struct Valued {
     average_cost: f64,
 }
 
+/// What a client was told last of each position: the quantity and the average cost.
+pub type ToldPositions = BTreeMap<ConId, (i64, f64)>;
+
 /// The tags that a client asks for, each once: what it keeps here is bounded.
 fn tags_of(list: &str) -> Vec<String> {
     let tags = list.split(',').map(str::trim).filter(|tag| tag.len() <= LONGEST_TAG);
@@ -42,8 +45,26 @@ fn tags_of(list: &str) -> Vec<String> {
     tags.into_iter().map(str::to_owned).collect()
 }
 
+/// The request's id and account, if it asks for one that is not `own`.
+fn foreign<'a>(request: &'a Request, own: &str) -> Option<(i32, &'a str)> {
+    let (id, account) = match request {
+        Request::AccountData(request) => (-1, &request.account),
+        Request::PositionsMulti(request) => (request.req_id, &request.account),
+        Request::AccountUpdatesMulti(request) => (request.req_id, &request.account),
+        Request::Pnl(request) => (request.req_id, &request.account),
+        Request::PnlSingle(request) => (request.req_id, &request.account),
+        _ => return None,
+    };
+    let is_own = account.is_empty() || account == own || account == "All";
+    (!is_own).then_some((id, account.as_str()))
+}
+
 impl World {
     pub(super) fn serve_account(&mut self, connection: Connection, request: Request, now: Now) {
+        if let Some((id, account)) = foreign(&request, &self.settings.account) {
+            let text = format!("Error validating request: invalid account code `{account}`");
+            return self.error(connection, id, 321, &text, now);
+        }
         let Some(session) = self.sessions.get_mut(&connection) else { return };
         match request {
             Request::AccountData(request) => {
@@ -53,11 +74,11 @@ impl World {
                 }
             }
             Request::Positions(_) => {
-                session.positions = true;
+                session.positions = Some(ToldPositions::new());
                 self.tell_positions(connection, now);
                 self.send(connection, Response::PositionEnd(Empty {}), now);
             }
-            Request::CancelPositions(_) => session.positions = false,
+            Request::CancelPositions(_) => session.positions = None,
             Request::AccountSummary(request) => {
                 session.summaries.insert(request.req_id, tags_of(&request.tags));
                 self.tell_summary(connection, request.req_id, now);
@@ -68,7 +89,7 @@ impl World {
                 session.summaries.remove(&request.req_id);
             }
             Request::PositionsMulti(request) => {
-                session.positions_multi.insert(request.req_id);
+                session.positions_multi.insert(request.req_id, ToldPositions::new());
                 self.tell_positions_multi(connection, request.req_id, now);
                 let end = PositionMultiEnd { req_id: request.req_id };
                 self.send(connection, Response::PositionMultiEnd(end), now);
@@ -155,12 +176,13 @@ impl World {
     }
 
     fn valued(&self) -> Vec<Valued> {
-        let all = self.exchange.book_positions();
-        all.filter_map(|(con_id, position)| {
-            let instrument = self.exchange.instrument(con_id)?;
-            Some(self.value(instrument, &position))
-        })
-        .collect()
+        let all = self.known_positions();
+        all.into_iter()
+            .filter_map(|(con_id, position)| {
+                let instrument = self.exchange.instrument(con_id)?;
+                Some(self.value(instrument, &position))
+            })
+            .collect()
     }
 
     fn value(&self, instrument: &Instrument, position: &BookPosition) -> Valued {
@@ -184,8 +206,26 @@ impl World {
         }
     }
 
+    /// The positions that a client has not been told as they are. What was closed is told once
+    /// more, as nothing held.
+    fn fresh_positions(&self, told: &mut ToldPositions) -> Vec<Valued> {
+        let mut fresh = self.valued();
+        fresh.retain(|one| {
+            let is = (one.quantity, one.average_cost);
+            let was = told.insert(one.con_id, is);
+            was.map_or(one.quantity != 0, |was| was != is)
+        });
+        fresh
+    }
+
     fn tell_positions(&mut self, connection: Connection, now: Now) {
-        for one in self.valued().into_iter().filter(|one| one.quantity != 0) {
+        let told = self.sessions.get_mut(&connection).and_then(|one| one.positions.take());
+        let Some(mut told) = told else { return };
+        let fresh = self.fresh_positions(&mut told);
+        if let Some(session) = self.sessions.get_mut(&connection) {
+            session.positions = Some(told);
+        }
+        for one in fresh {
             let position = Position {
                 account: self.settings.account.clone(),
                 contract: one.contract,
@@ -197,7 +237,14 @@ impl World {
     }
 
     fn tell_positions_multi(&mut self, connection: Connection, req_id: i32, now: Now) {
-        for one in self.valued().into_iter().filter(|one| one.quantity != 0) {
+        let session = self.sessions.get_mut(&connection);
+        let told = session.and_then(|session| session.positions_multi.remove(&req_id));
+        let Some(mut told) = told else { return };
+        let fresh = self.fresh_positions(&mut told);
+        if let Some(session) = self.sessions.get_mut(&connection) {
+            session.positions_multi.insert(req_id, told);
+        }
+        for one in fresh {
             let position = PositionMulti {
                 req_id,
                 account: self.settings.account.clone(),
@@ -275,13 +322,11 @@ impl World {
     pub(super) fn tell_account_changes(&mut self, now: Now) {
         for connection in self.connections(None) {
             let Some(session) = self.sessions.get(&connection) else { continue };
-            let (positions, updates) = (session.positions, session.account_updates);
+            let updates = session.account_updates;
             let summaries: Vec<i32> = session.summaries.keys().copied().collect();
-            let multis: Vec<i32> = session.positions_multi.iter().copied().collect();
+            let multis: Vec<i32> = session.positions_multi.keys().copied().collect();
             let account_multis: Vec<i32> = session.account_multi.iter().copied().collect();
-            if positions {
-                self.tell_positions(connection, now);
-            }
+            self.tell_positions(connection, now);
             if updates {
                 self.tell_account(connection, now);
             }
@@ -300,7 +345,7 @@ impl World {
     /// Once a second: profit and loss to those who listen, where it has changed.
     pub(super) fn tell_profit(&mut self, now: Now) {
         let listens = self.sessions.values().any(|session| !session.profits.is_empty());
-        if !listens || now.process < self.next_profit || self.faults.outage {
+        if !listens || now.process < self.next_profit || self.faults.outage.is_some() {
             return;
         }
         let next = now.process.nanos() + u64::try_from(PROFIT_EVERY.as_nanos()).unwrap_or(0);

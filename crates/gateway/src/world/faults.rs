@@ -1,5 +1,6 @@
 //! Faults on demand, and the broker's own screen.
 
+use super::outage::LastKnown;
 use super::{Connection, Output, World};
 use crate::control::{Action, Command, Direction, Rule};
 use crate::message::Response;
@@ -36,8 +37,8 @@ pub struct Faults {
     held_bytes: usize,
     /// Frames that wait for the one after them.
     overtaken: BTreeMap<Connection, Vec<u8>>,
-    /// The broker can't be reached.
-    pub outage: bool,
+    /// While the broker can't be reached: what was known of it last.
+    pub outage: Option<LastKnown>,
     /// No ticks.
     pub data_farm_down: bool,
     /// No bars of the past.
@@ -164,7 +165,10 @@ impl World {
                     }
                 }
             }
-            Command::Fault(rule) => self.faults.rules.push(rule.clone()),
+            Command::Fault(rule) => {
+                rule.check()?;
+                self.faults.rules.push(rule.clone());
+            }
             Command::Notice { code } => self.notice(*code, now)?,
             Command::RefuseClient { client } => {
                 self.faults.refused_clients.insert(*client);
@@ -191,19 +195,29 @@ impl World {
                 }
             }
             Command::Advance { .. } | Command::Status => {}
-            Command::Clear => self.faults = Faults::default(),
+            Command::Clear => self.lift_faults(),
         }
         Ok(())
+    }
+
+    /// Lifts every fault. What was held back leaves now: it was late, not lost.
+    fn lift_faults(&mut self) {
+        let Faults { held, overtaken, .. } = std::mem::take(&mut self.faults);
+        for (connection, bytes) in overtaken.into_iter().chain(held.into_values()) {
+            if self.sessions.contains_key(&connection) {
+                self.outputs.push(Output::Frame { connection, bytes });
+            }
+        }
     }
 
     fn notice(&mut self, code: i32, now: Now) -> Result<(), String> {
         let text = match code {
             1100 => {
-                self.faults.outage = true;
+                self.lose_broker(now);
                 LOST
             }
             1101 => {
-                self.faults.outage = false;
+                self.faults.outage = None;
                 for session in self.sessions.values_mut() {
                     session.lines.clear();
                     session.ticks.clear();
@@ -213,7 +227,7 @@ impl World {
                 RESTORED_LOST
             }
             1102 => {
-                self.faults.outage = false;
+                self.faults.outage = None;
                 RESTORED_KEPT
             }
             2103 => {

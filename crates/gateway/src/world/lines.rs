@@ -176,7 +176,7 @@ impl World {
         if session.lines.contains_key(&id) {
             return self.error(connection, id, 322, "Duplicate ticker id", now);
         }
-        if session.lines.len() >= self.settings.lines_max {
+        if self.lines_open() >= self.settings.lines_max {
             return self.error(connection, id, 101, "Max number of tickers has been reached", now);
         }
         let asked = session.data_type;
@@ -215,12 +215,27 @@ impl World {
         }
     }
 
+    /// Lines of all clients: they are the user's, not the client's. A connection that a fault has
+    /// left half-open holds none.
+    fn lines_open(&self) -> usize {
+        let heard = self.sessions.values().filter(|session| !session.mute);
+        heard.map(|session| session.lines.len()).sum()
+    }
+
+    /// Neither broker nor farm sends any.
+    fn no_ticks(&self) -> bool {
+        self.faults.outage.is_some() || self.faults.data_farm_down
+    }
+
     /// A recorded day that is over leaves a closed market.
     fn source_has_ended(&self) -> bool {
         self.source.next_time().is_none()
     }
 
     fn begin_line(&mut self, connection: Connection, id: i32, line: &mut Line, now: Now) {
+        if self.no_ticks() {
+            return;
+        }
         if let instrument::Contract::Single(con_id) = line.contract {
             let tick = self.exchange.instrument(con_id).map(catalog::min_tick);
             let parameters = TickParameters {
@@ -363,7 +378,7 @@ impl World {
 
     /// Tells tick-by-tick lines and bars what the market has just said.
     pub(super) fn tell_each(&mut self, quotes: &[(ConId, Quote)], now: Now) {
-        if self.faults.outage || self.faults.data_farm_down {
+        if self.no_ticks() {
             return;
         }
         let changed = |con_id: ConId| quotes.binary_search_by_key(&con_id, |one| one.0).is_ok();
@@ -377,7 +392,7 @@ impl World {
     /// told: what a market does between two looks is told as one change, as IB does.
     pub(super) fn tell_lines(&mut self, now: Now) {
         let moved = std::mem::take(&mut self.moved);
-        if moved.is_empty() || self.faults.outage || self.faults.data_farm_down {
+        if moved.is_empty() || self.no_ticks() {
             return;
         }
         let changed = |con_id: ConId| moved.contains(&con_id);

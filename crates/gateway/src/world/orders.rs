@@ -12,8 +12,8 @@ use crate::ticket::{self, Told};
 use crate::{catalog, stamp};
 use exchange::exchange::Refusal;
 use exchange::{
-    ComboExecution, EndState, Exchange, Execution as VenueExecution, OpenOrder as VenueOrder,
-    Report, Request as ExchangeRequest, Ticket,
+    ComboExecution, EndState, Exchange, Execution as VenueExecution, Instructions,
+    OpenOrder as VenueOrder, Report, Request as ExchangeRequest, Stage, Ticket,
 };
 use market::money::{Price, Quantity};
 use market::quote::Side;
@@ -72,18 +72,24 @@ impl World {
         match request {
             // While the broker can't be reached, what is asked about orders is lost on the way.
             Request::PlaceOrder(_) | Request::CancelOrder(_) | Request::GlobalCancel(_)
-                if self.faults.outage => {}
+                if self.faults.outage.is_some() => {}
             Request::PlaceOrder(request) => self.place(connection, client, &request, now),
             Request::CancelOrder(request) => {
                 self.cancel(connection, client, request.order_id, now);
             }
             Request::GlobalCancel(_) => {
-                let working: Vec<(i32, i64)> = self
+                // Children first: a parent takes those that still wait for it along, and what has
+                // ended can't be canceled.
+                let mut working: Vec<(bool, i32, i64)> = self
                     .exchange
                     .open_orders()
-                    .map(|order| (order.instructions.client, order.client_order_id))
+                    .map(|order| {
+                        let Instructions { parent, client, .. } = &order.instructions;
+                        (parent.is_none(), *client, order.client_order_id)
+                    })
                     .collect();
-                for (client, client_order_id) in working {
+                working.sort_unstable();
+                for (_, client, client_order_id) in working {
                     let cancel = ExchangeRequest::CancelFor { client, client_order_id };
                     self.exchange.on_request(cancel, now.market);
                     self.hear_exchange(now);
@@ -124,7 +130,7 @@ impl World {
         }
     }
 
-    fn refuse(&mut self, connection: Connection, id: i32, refusal: &Refusal, now: Now) {
+    pub(super) fn refuse(&mut self, connection: Connection, id: i32, refusal: &Refusal, now: Now) {
         let code = i32::try_from(refusal.code).unwrap_or(321);
         self.error(connection, id, code, &refusal.text, now);
     }
@@ -147,7 +153,13 @@ impl World {
             return self.preview(connection, request, &ticket, now);
         }
         let number = i64::from(id);
-        let request = if self.exchange.working_order(client, number).is_some() {
+        let works = self.exchange.working_order(client, number).is_some();
+        // Only the broker's own screen gives numbers below 1; who has one bound may modify it.
+        if number < 1 && !works {
+            let text = format!("Error validating request: {id} is no order id");
+            return self.error(connection, id, 321, &text, now);
+        }
+        let request = if works {
             ExchangeRequest::Amend(Box::new(ticket))
         } else if self.ended(client, number) == Some(EndState::Filled) {
             return self.error(connection, id, 104, "Cannot modify a filled order.", now);
@@ -159,6 +171,10 @@ impl World {
     }
 
     fn ended(&self, client: i32, number: i64) -> Option<EndState> {
+        // A number that goes on above all used ones, as of every new order, needs no search.
+        if number >= self.exchange.next_order_id_of(client) {
+            return None;
+        }
         let mut completed = self.exchange.completed_orders().iter().rev();
         let found =
             completed.find(|order| order.client == client && order.client_order_id == number);
@@ -249,17 +265,21 @@ impl World {
                 Report::Executed(one) if !one.leg && one.exec_id.ends_with(".01") => {
                     self.averages.add(one.perm_id, one.quantity, one.price);
                 }
+                // A correction takes the place of what was added before.
+                Report::Executed(one) if !one.leg => {
+                    self.averages = Averages::of_books(&self.exchange);
+                }
                 Report::ComboExecuted(one) => {
                     self.averages.add(one.perm_id, one.quantity, one.price);
                 }
                 _ => {}
             }
             moved |= matches!(report, Report::Executed(_) | Report::Event(_));
-            if !self.faults.outage {
+            if self.faults.outage.is_none() {
                 self.tell_report(client, &report, now);
             }
         }
-        if moved && !self.faults.outage {
+        if moved && self.faults.outage.is_none() {
             self.tell_account_changes(now);
         }
     }
@@ -290,21 +310,24 @@ impl World {
                 }
             }
             Report::Executed(one) => {
-                let details = self.execution(-1, one);
+                let details = self.execution(-1, one, &self.averages);
                 self.tell_execution(client, one.client_order_id, details, now);
             }
             Report::ComboExecuted(one) => {
-                let details = self.combo_execution(-1, one);
+                let details = self.combo_execution(-1, one, &self.averages);
                 self.tell_execution(client, one.client_order_id, details, now);
             }
             Report::Fee { exec_id, amount, currency } => {
+                let mut executions = self.exchange.executions(Timestamp::EPOCH).iter().rev();
+                let of = executions.find(|one| one.exec_id == *exec_id);
+                let number = of.map_or(1, |one| one.client_order_id);
                 let report = CommissionReport {
                     exec_id: exec_id.clone(),
                     commission: amount.to_f64(),
                     currency: currency.code().to_owned(),
-                    realized_pnl: None,
+                    realized_pnl: of.and_then(realised),
                 };
-                for connection in self.hearers(client, 1) {
+                for connection in self.hearers(client, number) {
                     self.send(connection, Response::CommissionReport(report.clone()), now);
                 }
             }
@@ -360,11 +383,7 @@ impl World {
             parent_id,
             last_fill_price: if none_filled { 0.0 } else { last },
             client_id: order.instructions.client,
-            why_held: if status == "PreSubmitted" && order.instructions.kind.trigger().is_some() {
-                "trigger".to_owned()
-            } else {
-                String::new()
-            },
+            why_held: if end.is_some() { String::new() } else { why_held(order) },
             market_cap_price: 0.0,
         };
         self.send(connection, Response::OpenOrder(Box::new(open)), now);
@@ -373,7 +392,8 @@ impl World {
 
     fn tell_open_orders(&mut self, connection: Connection, of: Option<i32>, now: Now) {
         let wanted = |order: &&VenueOrder| of.is_none_or(|id| order.instructions.client == id);
-        let orders: Vec<VenueOrder> = self.exchange.open_orders().filter(wanted).cloned().collect();
+        let mut orders = self.known_orders();
+        orders.retain(|order| wanted(&order));
         for order in orders {
             self.send_order(connection, &order, None, order.filled, now);
         }
@@ -381,10 +401,11 @@ impl World {
     }
 
     fn tell_completed(&mut self, connection: Connection, api_only: bool, now: Now) {
-        let since = now.market.minus(COMPLETED_TOLD);
+        let (since, until) = (now.market.minus(COMPLETED_TOLD), self.known_until());
         let mut answers = Vec::new();
         for one in self.exchange.completed_orders() {
-            let Some(order) = one.order.as_deref().filter(|_| one.time >= since) else { continue };
+            let told = one.time >= since && one.time <= until;
+            let Some(order) = one.order.as_deref().filter(|_| told) else { continue };
             if api_only && one.client_order_id < 0 {
                 continue;
             }
@@ -413,14 +434,19 @@ impl World {
         self.send(connection, Response::CompletedOrdersEnd(Empty {}), now);
     }
 
-    fn execution(&self, req_id: i32, one: &VenueExecution) -> ExecutionDetails {
+    fn execution(
+        &self,
+        req_id: i32,
+        one: &VenueExecution,
+        averages: &Averages,
+    ) -> ExecutionDetails {
         let instrument = self.exchange.instrument(one.con_id);
         let contract = instrument.map(catalog::contract_of).unwrap_or_default();
         let exchange = instrument.map(|one| one.exchange.clone()).unwrap_or_default();
         let (average, cumulative) = if one.leg {
             (one.price.to_f64(), one.quantity.0)
         } else {
-            (self.averages.prices(one.perm_id).0, self.averages.units(one.perm_id))
+            (averages.prices(one.perm_id).0, averages.units(one.perm_id))
         };
         let execution = Execution {
             order_id: ticket::number(one.client_order_id),
@@ -442,7 +468,12 @@ impl World {
         ExecutionDetails { req_id, contract, execution }
     }
 
-    fn combo_execution(&self, req_id: i32, one: &ComboExecution) -> ExecutionDetails {
+    fn combo_execution(
+        &self,
+        req_id: i32,
+        one: &ComboExecution,
+        averages: &Averages,
+    ) -> ExecutionDetails {
         let order = self.exchange.order(one.perm_id);
         let told = order.map(|order| ticket::told(&self.exchange, &self.settings.account, order));
         let execution = Execution {
@@ -456,8 +487,8 @@ impl World {
             price: one.price.to_f64(),
             perm_id: one.perm_id,
             client_id: self.exchange.client_of(one.perm_id),
-            cumulative_quantity: self.averages.units(one.perm_id).to_string(),
-            average_price: self.averages.prices(one.perm_id).0,
+            cumulative_quantity: averages.units(one.perm_id).to_string(),
+            average_price: averages.prices(one.perm_id).0,
             order_ref: one.reference.clone(),
             last_liquidity: 2,
             ..Execution::default()
@@ -474,30 +505,68 @@ impl World {
         let today = now.market.nanos() - now.market.nanos().rem_euclid(NANOS_PER_DAY);
         let days = i64::from(filter.last_days.unwrap_or(1).clamp(1, 7)) - 1;
         let midnight = Timestamp::from_nanos(today - days * NANOS_PER_DAY);
-        let since = stamp::parse(&filter.time).unwrap_or(midnight);
-        let legs = self.exchange.executions(since).iter();
-        let legs =
-            legs.map(|one| (self.execution(request.req_id, one), Some((one.fee, one.currency))));
-        let combos = self.exchange.combo_executions(since).iter();
-        let combos = combos.map(|one| (self.combo_execution(request.req_id, one), None));
-        let mut all: Vec<_> = combos.chain(legs).collect();
+        let since = if filter.time.is_empty() {
+            midnight
+        } else if let Some(since) = stamp::parse(&filter.time) {
+            since
+        } else {
+            let text = format!("Error validating request: time `{}`", filter.time);
+            return self.error(connection, request.req_id, 321, &text, now);
+        };
+        let until = self.known_until();
+        let is_told = |time: Timestamp| time >= since && time <= until;
+        // What an order had executed by then, not by now.
+        let mut averages = Averages::default();
+        let mut all = Vec::new();
+        for one in self.exchange.combo_executions(Timestamp::EPOCH) {
+            averages.add(one.perm_id, one.quantity, one.price);
+            if is_told(one.time) {
+                all.push((self.combo_execution(request.req_id, one, &averages), None));
+            }
+        }
+        for one in self.exchange.executions(Timestamp::EPOCH) {
+            if !one.leg {
+                averages.add(one.perm_id, one.quantity, one.price);
+            }
+            if is_told(one.time) {
+                let paid = (one.fee, one.currency, realised(one));
+                all.push((self.execution(request.req_id, one, &averages), Some(paid)));
+            }
+        }
         all.retain(|(details, _)| passes(details, &filter));
         all.sort_by(|one, other| one.0.execution.exec_id.cmp(&other.0.execution.exec_id));
         for (details, fee) in all {
             let exec_id = details.execution.exec_id.clone();
             self.send(connection, Response::ExecutionDetails(Box::new(details)), now);
-            let Some((amount, currency)) = fee else { continue };
+            let Some((amount, currency, realized_pnl)) = fee else { continue };
             let report = CommissionReport {
                 exec_id,
                 commission: amount.to_f64(),
                 currency: currency.code().to_owned(),
-                realized_pnl: None,
+                realized_pnl,
             };
             self.send(connection, Response::CommissionReport(report), now);
         }
         let end = ExecutionDetailsEnd { req_id: request.req_id };
         self.send(connection, Response::ExecutionDetailsEnd(end), now);
     }
+}
+
+/// What the execution realised, its own fee taken off, if it closed anything.
+fn realised(one: &VenueExecution) -> Option<f64> {
+    one.realised.map(|amount| (amount - one.fee).to_f64())
+}
+
+/// What a working order waits for.
+fn why_held(order: &VenueOrder) -> String {
+    let is_stop = order.instructions.kind.trigger().is_some();
+    match (order.stage, is_stop) {
+        (Stage::Working, _) | (Stage::Held, false) => "",
+        (Stage::AwaitsParent, false) => "child",
+        (Stage::AwaitsParent, true) => "child,trigger",
+        (Stage::AwaitsTrigger | Stage::Held, _) => "trigger",
+    }
+    .to_owned()
 }
 
 const fn side(side: Side) -> &'static str {

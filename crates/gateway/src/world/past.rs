@@ -13,6 +13,7 @@ use market::time::Now;
 const TICKS_MAX: i32 = 1000;
 /// The widest bars that are kept up to date from five-second bars.
 const FINE: i64 = 60;
+const BROKEN: &str = "HMDS connection is broken";
 
 impl World {
     pub(super) fn serve_past(&mut self, connection: Connection, request: Request, now: Now) {
@@ -24,21 +25,32 @@ impl World {
                 }
             }
             Request::HeadTimestamp(request) => {
-                let con_id = self.single(&request.contract, now).ok();
-                let Some(head) = con_id.and_then(|con_id| self.history.head(con_id)) else {
-                    return self.no_history(connection, request.req_id, "no head time stamp", now);
+                let id = request.req_id;
+                if self.no_past() {
+                    return self.no_history(connection, id, BROKEN, now);
+                }
+                let con_id = match self.single(&request.contract, now) {
+                    Ok(con_id) => con_id,
+                    Err(refusal) => return self.refuse(connection, id, &refusal, now),
+                };
+                let Some(head) = self.history.head(con_id) else {
+                    return self.no_history(connection, id, "no head time stamp", now);
                 };
                 let time = if request.format_date == 2 {
                     stamp::seconds(head).to_string()
                 } else {
                     stamp::dashed(head)
                 };
-                let answer = HeadTimestamp { req_id: request.req_id, time };
+                let answer = HeadTimestamp { req_id: id, time };
                 self.send(connection, Response::HeadTimestamp(answer), now);
             }
             Request::HistoricalTicks(request) => self.tell_past_ticks(connection, &request, now),
             _ => {}
         }
+    }
+
+    fn no_past(&self) -> bool {
+        self.faults.history_farm_down || self.faults.outage.is_some()
     }
 
     fn no_history(&mut self, connection: Connection, req_id: i32, why: &str, now: Now) {
@@ -48,15 +60,12 @@ impl World {
 
     fn tell_bars_of(&mut self, connection: Connection, request: &HistoricalDataRequest, now: Now) {
         let id = request.req_id;
-        if self.faults.history_farm_down || self.faults.outage {
-            return self.no_history(connection, id, "HMDS connection is broken", now);
+        if self.no_past() {
+            return self.no_history(connection, id, BROKEN, now);
         }
         let con_id = match self.single(&request.contract, now) {
             Ok(con_id) => con_id,
-            Err(refusal) => {
-                let code = i32::try_from(refusal.code).unwrap_or(200);
-                return self.error(connection, id, code, &refusal.text, now);
-            }
+            Err(refusal) => return self.refuse(connection, id, &refusal, now),
         };
         let (width, span) =
             (bars::bar_seconds(&request.bar_size), bars::span_seconds(&request.duration));
@@ -113,9 +122,12 @@ impl World {
         now: Now,
     ) {
         let id = request.req_id;
+        if self.no_past() {
+            return self.no_history(connection, id, BROKEN, now);
+        }
         let con_id = match self.single(&request.contract, now) {
             Ok(con_id) => con_id,
-            Err(refusal) => return self.error(connection, id, 200, &refusal.text, now),
+            Err(refusal) => return self.refuse(connection, id, &refusal, now),
         };
         let start = stamp::parse(&request.start);
         let end = stamp::parse(&request.end);

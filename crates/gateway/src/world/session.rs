@@ -1,5 +1,6 @@
 //! Sessions: the start, one client id each, order ids, pace, and how a response leaves.
 
+use super::account::ToldPositions;
 use super::lines::Line;
 use super::streams::{BarLine, KeptBars, TickLine};
 use super::{Connection, Output, World};
@@ -41,8 +42,8 @@ pub struct Session {
     pub bars: BTreeMap<i32, BarLine>,
     pub kept_bars: BTreeMap<i32, KeptBars>,
     pub account_updates: bool,
-    pub positions: bool,
-    pub positions_multi: BTreeSet<i32>,
+    pub positions: Option<ToldPositions>,
+    pub positions_multi: BTreeMap<i32, ToldPositions>,
     pub summaries: BTreeMap<i32, Vec<String>>,
     pub account_multi: BTreeSet<i32>,
     /// Of the account, or of one position; with what was told last.
@@ -84,8 +85,8 @@ impl Default for Session {
             bars: BTreeMap::new(),
             kept_bars: BTreeMap::new(),
             account_updates: false,
-            positions: false,
-            positions_multi: BTreeSet::new(),
+            positions: None,
+            positions_multi: BTreeMap::new(),
             summaries: BTreeMap::new(),
             account_multi: BTreeSet::new(),
             profits: BTreeMap::new(),
@@ -128,7 +129,7 @@ impl World {
         for (code, text) in FARMS_OK {
             self.error(connection, -1, code, text, now);
         }
-        if self.faults.outage {
+        if self.faults.outage.is_some() {
             self.error(connection, -1, 1100, super::faults::LOST, now);
         }
     }

@@ -121,7 +121,7 @@ impl World {
         };
         let con_id = match self.single(&request.contract, now) {
             Ok(con_id) => con_id,
-            Err(refusal) => return self.error(connection, id, 200, &refusal.text, now),
+            Err(refusal) => return self.refuse(connection, id, &refusal, now),
         };
         let is_option = self.exchange.instrument(con_id).is_some_and(|one| one.option().is_some());
         if is_option {

@@ -5,6 +5,7 @@ mod frames;
 mod hostile;
 mod mutated;
 mod ordering;
+mod serving;
 
 use super::session::SUBSCRIPTIONS_MAX;
 use super::{Connection, Input, Output, Settings, World};
