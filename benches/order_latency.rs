@@ -10,12 +10,16 @@
 //! the gateway's acknowledgement: write and fdatasync, the desk's release, session, fence, socket,
 //! the gateway's answer after its books were written, the library, the tracker. The whole has the
 //! mailbox, netting and gate before it and the desk's own record behind it. The steps are those
-//! that the roles announce; the fdatasync is the one that made this order's record durable. It
-//! asserts no time.
+//! that the roles announce; the fdatasync is the one that made this order's record durable. After
+//! the orders, the four hand-offs that no such way can do without are measured with nothing to do
+//! between them: what of the time is the machine's, not the code's. It asserts no time.
 
 #[allow(dead_code, reason = "the end-to-end tests use more of it")]
 #[path = "../tests/node_process/node.rs"]
 mod node_process;
+
+#[path = "order_latency/hand_offs.rs"]
+mod hand_offs;
 
 use ::node::cli::{Environment, RunArgs, StateArgs};
 use ::node::configuration::{Configuration, Source};
@@ -39,6 +43,7 @@ use audit::AuditSettings;
 use broker::link::LinkState;
 use broker::port::{BrokerEvent, EventSink, OrderPort, WriteError};
 use broker::wire_fence::WireFence;
+use hand_offs::HandOffs;
 use market::instrument::ConId;
 use market::money::{Price, Quantity};
 use market::time::{ProcessTime, Timestamp};
@@ -48,8 +53,7 @@ use serde_json::json;
 use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use store::Disk;
 use trading::id::{Epoch, InstallId, IntentKey, OrderId, StrategyId};
@@ -144,13 +148,44 @@ enum Reached {
 /// What, of the intent with which key hash, and when.
 type Moment = (Reached, u64, Instant);
 
-/// Passes every step on with its moment.
-struct Steps(Sender<Moment>);
+/// Every step with its moment. The hand is woken by the last of an order alone: to wake it costs
+/// whoever does it more than to note the moment, and that would be measured as well.
+#[derive(Default)]
+struct Steps {
+    moments: Mutex<Vec<Moment>>,
+    over: Condvar,
+}
+
+impl Steps {
+    fn note(&self, reached: Reached, key: u64) {
+        let moment = (reached, key, Instant::now());
+        self.moments.lock().unwrap_or_else(PoisonError::into_inner).push(moment);
+        if matches!(reached, Reached::Step(ProtocolStep::Acked | ProtocolStep::Settled)) {
+            self.over.notify_one();
+        }
+    }
+
+    /// All of this key, once `last` is among them; `None` if it ended without.
+    fn until(&self, last: ProtocolStep, key: u64) -> Option<Vec<(Reached, Instant)>> {
+        let ended = |reached| {
+            reached == Reached::Step(last) || reached == Reached::Step(ProtocolStep::Settled)
+        };
+        let over = |all: &[Moment]| all.iter().any(|one| one.1 == key && ended(one.0));
+        let moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
+        let (moments, waited) = self
+            .over
+            .wait_timeout_while(moments, PATIENCE, |all| !over(all))
+            .unwrap_or_else(PoisonError::into_inner);
+        assert!(!waited.timed_out(), "{last:?} did not come");
+        let own = moments.iter().filter(|one| one.1 == key);
+        let own: Vec<_> = own.map(|(reached, _, at)| (*reached, *at)).collect();
+        own.iter().any(|(reached, _)| *reached == Reached::Step(last)).then_some(own)
+    }
+}
 
 impl StepObserver for Steps {
     fn on_step(&self, _: &RolePath, step: ProtocolStep, key: u64) -> StepVerdict {
-        // Nobody listens once the figures are complete.
-        let _ = self.0.send((Reached::Step(step), key, Instant::now()));
+        self.note(Reached::Step(step), key);
         StepVerdict::Pass
     }
 }
@@ -158,17 +193,17 @@ impl StepObserver for Steps {
 /// The adapter's order port, which notes when an acknowledgement was heard.
 struct HeardPort {
     port: Box<dyn OrderPort>,
-    tell: Sender<Moment>,
+    steps: Arc<Steps>,
 }
 
 impl OrderPort for HeardPort {
     fn connect(&mut self, generation: u32, sink: EventSink) {
-        let tell = self.tell.clone();
+        let steps = Arc::clone(&self.steps);
         let heard = move |event: BrokerEvent| {
             if let BrokerEvent::Report(Report::Acknowledged { reference, .. }) = &event
                 && let Ok(key) = IntentKey::parse(reference)
             {
-                let _ = tell.send((Reached::Heard, key_hash(&key), Instant::now()));
+                steps.note(Reached::Heard, key_hash(&key));
             }
             sink(event);
         };
@@ -206,9 +241,18 @@ struct Moments {
     sent: Instant,
     heard: Instant,
     acknowledged: Instant,
+    /// The hand-offs of its way, with nothing between them, after all orders.
+    hand_offs: Duration,
 }
 
 fn main() {
+    let mut words = std::env::args().skip(1);
+    if words.next().as_deref() == Some(hand_offs::ECHO) {
+        let port = words.next().and_then(|word| word.parse().ok()).expect("a port");
+        return hand_offs::echo(port).expect("the benchmark connects");
+    }
+    // A node that finds no gateway starts its own executable as one: here that would be this.
+    assert!(std::env::args().all(|word| word != "gateway"), "the gateway was not found");
     let orders = std::env::args().find_map(|word| word.parse().ok()).unwrap_or(ORDERS);
     let installation = Installation::with(&json!({
         "strategies": [STRATEGY],
@@ -280,8 +324,9 @@ async fn measured(
     let runtimes = NodeRuntimes::start(&clock).expect("threads");
     // Steps are told only where faults are permitted; none is armed.
     let faults = FaultBoard::new(Permission::Granted { max_ttl: PATIENCE }, 1);
-    let (tell, steps) = channel();
-    faults.observe_steps(Some(Arc::new(Steps(tell.clone()))));
+    let steps = Arc::new(Steps::default());
+    let observer: Arc<dyn StepObserver> = Arc::<Steps>::clone(&steps);
+    faults.observe_steps(Some(observer));
     let fence = Arc::new(WireFence::new(folder.halt_epoch(), None));
     let halt_file = Arc::new(RealHaltFile::new(&args.state.state));
     let mut wiring =
@@ -289,8 +334,9 @@ async fn measured(
     let syncs: Arc<Mutex<Vec<_>>> = Arc::default();
     wiring.disk = Arc::new(TimedDisk { disk: wiring.disk, syncs: Arc::clone(&syncs) });
     let adapter = Arc::clone(&wiring.order_port);
+    let told = Arc::clone(&steps);
     wiring.order_port = Arc::new(move || {
-        Box::new(HeardPort { port: adapter(), tell: tell.clone() }) as Box<dyn OrderPort>
+        Box::new(HeardPort { port: adapter(), steps: Arc::clone(&told) }) as Box<dyn OrderPort>
     });
     let alarm = Arc::clone(&wiring.alarm);
     let setup = Setup::new(clock.clone(), faults);
@@ -299,7 +345,9 @@ async fn measured(
     tokio::spawn(telemetry::keep_up(recorder));
     let (parts, install) = (node.parts.clone(), folder.install);
     let hand = std::thread::spawn(move || {
-        let hand = Hand { parts, install, steps, syncs, now: Box::new(move || clock.now().market) };
+        let now = Box::new(move || clock.now().market);
+        let hand_offs = HandOffs::start().expect("threads and a process");
+        let hand = Hand { parts, install, steps, hand_offs, syncs, now };
         hand.play(orders)
     });
     while !hand.is_finished() {
@@ -315,7 +363,8 @@ async fn measured(
 struct Hand {
     parts: NodeParts,
     install: InstallId,
-    steps: Receiver<Moment>,
+    steps: Arc<Steps>,
+    hand_offs: HandOffs,
     syncs: Arc<Mutex<Vec<(Instant, Instant)>>>,
     now: Box<dyn Fn() -> Timestamp + Send>,
 }
@@ -335,6 +384,11 @@ impl Hand {
             }
             std::thread::sleep(PAUSES[number % PAUSES.len()]);
         }
+        // Not between orders: what lies between two of them decides how cold their caches are.
+        for (number, order) in measured.iter_mut().enumerate() {
+            order.hand_offs = self.hand_offs.once();
+            std::thread::sleep(PAUSES[number % PAUSES.len()]);
+        }
         measured
     }
 
@@ -343,6 +397,7 @@ impl Hand {
         let place = self.intent(2 * number, 1, number);
         let key = key_hash(&place.key);
         self.syncs.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.steps.moments.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let intent = Instant::now();
         self.send(place);
         let reached = self.until(ProtocolStep::Acked, key);
@@ -363,6 +418,7 @@ impl Hand {
             sent: step(ProtocolStep::Sent),
             heard: at(Reached::Heard),
             acknowledged: step(ProtocolStep::Acked),
+            hand_offs: Duration::ZERO,
         };
         // To want what is held is to want the order gone.
         self.send(self.intent(2 * number + 1, 0, number));
@@ -397,20 +453,7 @@ impl Hand {
     /// Everything that this key reaches up to `last`; what is said of the intents that take orders
     /// back is passed over.
     fn until(&self, last: ProtocolStep, key: u64) -> Vec<(Reached, Instant)> {
-        let mut all = Vec::new();
-        loop {
-            let told = self.steps.recv_timeout(PATIENCE);
-            let (reached, whose, at) = told.unwrap_or_else(|_| panic!("{last:?} did not come"));
-            if whose != key {
-                continue;
-            }
-            all.push((reached, at));
-            match reached {
-                Reached::Step(step) if step == last => return all,
-                Reached::Step(ProtocolStep::Settled) => panic!("no {last:?}: it came to nothing"),
-                _ => {}
-            }
-        }
+        self.steps.until(last, key).unwrap_or_else(|| panic!("no {last:?}: it came to nothing"))
     }
 }
 
@@ -432,6 +475,14 @@ fn report(orders: &[Moments]) {
     print("  beyond the fdatasync of the same order", &|order| submit(order) - sync(order));
     print("whole: intent sent -> the desk has the acknowledgement", &whole);
     print("  beyond the fdatasync of the same order", &|order| whole(order) - sync(order));
+    print("the hand-offs alone, with nothing between them", &|order| order.hand_offs);
+    let median = |took: &dyn Fn(&Moments) -> Duration| {
+        let mut all: Vec<Duration> = orders.iter().map(took).collect();
+        all.sort_unstable();
+        all.get(all.len() / 2).map_or(f64::NAN, Duration::as_secs_f64)
+    };
+    let share = median(&|order| submit(order) - sync(order)) / median(&|order| order.hand_offs);
+    println!("submit beyond the fdatasync is {share:.1} times the hand-offs alone (p50)");
     println!("step by step, the fdatasync apart:");
     print("  intent sent -> decided and appended", &|order| begun(order) - order.intent);
     print("  appended -> fdatasync begins", &|order| order.sync.0 - begun(order));
