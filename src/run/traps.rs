@@ -71,17 +71,17 @@ impl Trap {
     /// The trap that the environment sets, if any.
     pub fn from_environment() -> Result<Option<Self>, Failure> {
         if let Ok(text) = std::env::var(ABORT_AT) {
-            let (point, left) = place(&text).ok_or_else(|| wrong(ABORT_AT, &text, ""))?;
+            let place = text.split_once(':').and_then(|(name, count)| place(name, count));
+            let (point, left) = place.ok_or_else(|| wrong(ABORT_AT, &text, ""))?;
             return Ok(Some(Self { point, left, happens: Happens::Death }));
         }
         let Ok(text) = std::env::var(HOLD_AT) else { return Ok(None) };
-        let whole = || wrong(HOLD_AT, &text, ":FILE");
-        let (file, parts) = {
-            let (name, rest) = text.split_once(':').ok_or_else(whole)?;
-            let (count, file) = rest.split_once(':').ok_or_else(whole)?;
-            (file, format!("{name}:{count}"))
+        let parts: Vec<&str> = text.splitn(3, ':').collect();
+        let held = match parts[..] {
+            [name, count, file] => place(name, count).map(|place| (place, file)),
+            _ => None,
         };
-        let (point, left) = place(&parts).ok_or_else(whole)?;
+        let ((point, left), file) = held.ok_or_else(|| wrong(HOLD_AT, &text, ":FILE"))?;
         Ok(Some(Self { point, left, happens: Happens::Hold(PathBuf::from(file)) }))
     }
 
@@ -136,9 +136,8 @@ fn hold(file: &Path) {
     }
 }
 
-/// `durable:3`.
-fn place(text: &str) -> Option<(Point, AtomicU32)> {
-    let (name, count) = text.split_once(':')?;
+/// Such as `durable` and `3`.
+fn place(name: &str, count: &str) -> Option<(Point, AtomicU32)> {
     let count: u32 = count.parse().ok().filter(|count| *count > 0)?;
     let step = STEPS.iter().find(|(known, _)| *known == name);
     let store = STORE_POINTS.iter().find(|known| **known == name);

@@ -3,9 +3,12 @@
 use super::streams::{self, KeptBars};
 use super::{Connection, World};
 use crate::bars::{self, Shown};
+use crate::message::contract::Contract;
 use crate::message::data::*;
 use crate::message::{Request, Response};
 use crate::stamp;
+use exchange::exchange::Refusal;
+use market::instrument::ConId;
 use market::quote::Quote;
 use market::time::Now;
 
@@ -26,10 +29,7 @@ impl World {
             }
             Request::HeadTimestamp(request) => {
                 let id = request.req_id;
-                if self.no_past() {
-                    return self.no_history(connection, id, BROKEN, now);
-                }
-                let con_id = match self.single(&request.contract, now) {
+                let con_id = match self.with_past(&request.contract, now) {
                     Ok(con_id) => con_id,
                     Err(refusal) => return self.refuse(connection, id, &refusal, now),
                 };
@@ -49,21 +49,21 @@ impl World {
         }
     }
 
-    fn no_past(&self) -> bool {
-        self.faults.history_farm_down || self.faults.outage.is_some()
+    /// The one instrument whose past is asked for, while there is somebody who knows it.
+    fn with_past(&self, contract: &Contract, now: Now) -> Result<ConId, Refusal> {
+        if self.faults.history_farm_down || self.faults.outage.is_some() {
+            return Err(no_past(BROKEN));
+        }
+        self.single(contract, now)
     }
 
     fn no_history(&mut self, connection: Connection, req_id: i32, why: &str, now: Now) {
-        let text = format!("Historical Market Data Service error message:{why}");
-        self.error(connection, req_id, 162, &text, now);
+        self.refuse(connection, req_id, &no_past(why), now);
     }
 
     fn tell_bars_of(&mut self, connection: Connection, request: &HistoricalDataRequest, now: Now) {
         let id = request.req_id;
-        if self.no_past() {
-            return self.no_history(connection, id, BROKEN, now);
-        }
-        let con_id = match self.single(&request.contract, now) {
+        let con_id = match self.with_past(&request.contract, now) {
             Ok(con_id) => con_id,
             Err(refusal) => return self.refuse(connection, id, &refusal, now),
         };
@@ -122,10 +122,7 @@ impl World {
         now: Now,
     ) {
         let id = request.req_id;
-        if self.no_past() {
-            return self.no_history(connection, id, BROKEN, now);
-        }
-        let con_id = match self.single(&request.contract, now) {
+        let con_id = match self.with_past(&request.contract, now) {
             Ok(con_id) => con_id,
             Err(refusal) => return self.refuse(connection, id, &refusal, now),
         };
@@ -164,4 +161,8 @@ impl World {
         };
         self.send(connection, answer, now);
     }
+}
+
+fn no_past(why: &str) -> Refusal {
+    Refusal { code: 162, text: format!("Historical Market Data Service error message:{why}") }
 }

@@ -120,11 +120,10 @@ impl Asking<'_> {
         if let Some(exchange) = exchange {
             asked = asked.exchange(exchange);
         }
-        let chains = match timeout(self.within, asked.subscribe()).await {
+        let mut chains = match timeout(self.within, asked.subscribe()).await {
             Ok(chains) => chains.map_err(words)?,
             Err(_) => return Err(late("the option chain")),
         };
-        let mut chains = chains;
         let chains = chains.collect_to_end_within(self.within).await.map_err(words)?;
         let named = |chain: &OptionChain| {
             let class = chain.trading_class.clone();
