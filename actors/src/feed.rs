@@ -1,6 +1,8 @@
-//! A product's feed: raw quotes of its data lines through the quality gates to the pricing book.
+//! A product's feed: raw quotes of its data lines through the quality gates to the pricing book, and
+//! with each whether its line is live. A line that ceases to be is told on without a quote.
 //!
-//! *Restart:* empty; it subscribes again, each line is confirmed and sends its current quote.
+//! *Restart:* empty, and no line is live; it subscribes again, each line is confirmed and sends its
+//! current quote.
 //! *Loses:* nothing that the next quote of a line doesn't replace.
 
 use crate::lines::{PRODUCT_LINES_MAX, ProductLines};
@@ -9,14 +11,16 @@ use crate::runtime::clock::Clock;
 use crate::runtime::role::{Context, Role, RoleError, RoleMessage};
 use crate::runtime::role_ref::PinnedRef;
 use crate::runtime::role_ref::RoleRef;
-use crate::runtime::slot::{LineSlots, Stamped};
+use crate::runtime::slot::{LineSlots, Stamped, Wake};
 use broker::port::{DataPort, DataSink};
 use market::calendar::Calendar;
 use market::instrument::ConId;
 use market::money::Price;
 use market::quality::{FlawCounts, Gates, Verdict};
-use market::quote::{DataType, RawQuote};
-use std::sync::{Arc, Mutex, PoisonError};
+use market::quote::{DataType, Quote, RawQuote};
+use market::standing::{Standing, Standings};
+use market::time::Now;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use valuation::book::LineUpdate;
 
 /// What a feed needs.
@@ -39,7 +43,7 @@ pub struct FeedSpec {
 /// What a feed is told.
 #[derive(Clone, Debug)]
 pub enum FeedMessage {
-    /// Lines have new quotes.
+    /// Lines have new quotes, or were confirmed or lost.
     Wake,
     /// The product has new lines: subscribe again.
     Listed,
@@ -58,28 +62,55 @@ impl RoleMessage for FeedMessage {
     }
 }
 
+/// A quote, with the generation of its line that it came in.
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    quote: RawQuote,
+    generation: u32,
+}
+
+/// A line's last judged quote.
+#[derive(Clone, Copy, Debug)]
+struct Judged {
+    update: LineUpdate,
+    generation: u32,
+}
+
 /// Takes quotes from the data connection's thread into the slots of one incarnation.
 struct Intake {
-    raw: LineSlots<RawQuote>,
-    confirmed: Mutex<Vec<Option<DataType>>>,
+    raw: LineSlots<Heard>,
+    standings: Mutex<Standings>,
     feed: PinnedRef<FeedMessage>,
     clock: Clock,
 }
 
-impl DataSink for Intake {
-    fn quotes(&self, batch: &[(u32, RawQuote)]) {
-        let lines = batch.iter().map(|(line, quote)| (*line as usize, *quote));
-        let wake = self.raw.publish_batch(lines, self.clock.now());
+impl Intake {
+    fn standings(&self) -> MutexGuard<'_, Standings> {
+        self.standings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self, wake: Wake) {
         if wake.is_needed() && self.feed.send(FeedMessage::Wake).is_err() {
             self.raw.wake_failed();
         }
     }
+}
+
+impl DataSink for Intake {
+    fn quotes(&self, batch: &[(u32, RawQuote)]) {
+        let standings = self.standings();
+        let lines = batch.iter().map(|(line, quote)| {
+            let line = *line as usize;
+            (line, Heard { quote: *quote, generation: standings.get(line).generation() })
+        });
+        let wake = self.raw.publish_batch(lines, self.clock.now());
+        drop(standings);
+        self.wake(wake);
+    }
 
     fn confirmed(&self, line: u32, data: DataType) {
-        let mut confirmed = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(state) = confirmed.get_mut(line as usize) {
-            *state = Some(data);
-        }
+        self.standings().told(line as usize, data);
+        self.wake(self.raw.nudge());
     }
 }
 
@@ -87,9 +118,12 @@ impl DataSink for Intake {
 pub struct FeedRole {
     spec: FeedSpec,
     intake: Arc<Intake>,
-    live: Vec<bool>,
     ticks: Vec<Price>,
-    scratch: Vec<(usize, Stamped<RawQuote>)>,
+    /// By line, of this incarnation.
+    last: Vec<Option<Judged>>,
+    scratch: Vec<(usize, Stamped<Heard>)>,
+    live: Vec<bool>,
+    changed: Vec<(usize, Standing)>,
     judged: Vec<(usize, LineUpdate)>,
 }
 
@@ -98,20 +132,34 @@ impl FeedRole {
     pub fn start(spec: &FeedSpec, cx: &mut Context<FeedMessage>) -> Result<Self, RoleError> {
         let intake = Arc::new(Intake {
             raw: LineSlots::new(PRODUCT_LINES_MAX),
-            confirmed: Mutex::new(vec![None; PRODUCT_LINES_MAX]),
+            standings: Mutex::new(Standings::new(PRODUCT_LINES_MAX)),
             feed: cx.pinned_ref(),
             clock: cx.clock().clone(),
         });
         let mut role = Self {
             spec: spec.clone(),
             intake,
-            live: Vec::new(),
             ticks: Vec::new(),
+            last: Vec::new(),
             scratch: Vec::new(),
+            live: Vec::new(),
+            changed: Vec::new(),
             judged: Vec::new(),
         };
+        role.disown_what_was_live(cx);
         role.subscribe();
         Ok(role)
+    }
+
+    /// What an earlier incarnation called live, nobody has confirmed to this one.
+    fn disown_what_was_live(&mut self, cx: &Context<FeedMessage>) {
+        let quotes = self.spec.lines.quotes();
+        for line in 0..self.spec.lines.instruments().len() {
+            if let Some(told) = quotes.latest(line).filter(|told| told.value.live) {
+                self.judged.push((line, LineUpdate { live: false, ..told.value }));
+            }
+        }
+        self.tell_pricing(cx.now());
     }
 
     fn subscribe(&mut self) {
@@ -121,35 +169,53 @@ impl FeedRole {
             self.ticks = instruments.iter().map(|each| each.tick.increment(Price::ZERO)).collect();
             instruments.iter().map(|instrument| instrument.con_id).collect()
         };
+        self.last.resize(con_ids.len(), None);
         let sink: Arc<dyn DataSink> = Arc::clone(&self.intake) as _;
         let mut data = self.spec.data.lock().unwrap_or_else(PoisonError::into_inner);
         data.subscribe(self.spec.lines.symbol(), &con_ids, sink);
     }
 
-    fn drain(&mut self, cx: &mut Context<FeedMessage>) {
-        let now = cx.now();
-        let open = self.spec.calendar.is_open(now.market);
+    /// Judges what was heard and tells pricing; true if any quote was new.
+    fn drain(&mut self, now: Now) -> bool {
+        // Quotes first: none of them is of a later generation than the standings seen after.
+        let is_new = self.intake.raw.drain_with(&mut self.scratch, |_, _| {}) > 0;
+        self.live.clear();
         {
-            let confirmed = self.intake.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
-            self.live.clear();
-            let lines = self.ticks.len();
-            self.live.extend(confirmed[..lines].iter().map(|data| *data == Some(DataType::Live)));
+            let mut standings = self.intake.standings();
+            standings.take_changed(&mut self.changed);
+            let live = |(line, heard): &(usize, Stamped<Heard>)| {
+                standings.get(*line).is_live(heard.value.generation)
+            };
+            self.live.extend(self.scratch.iter().map(live));
         }
-        self.judged.clear();
-        let (gates, ticks, live) = (&self.spec.gates, &self.ticks, &self.live);
-        let judged = &mut self.judged;
+        let open = self.spec.calendar.is_open(now.market);
         let mut counts = self.spec.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        self.intake.raw.drain_with(&mut self.scratch, |line, stamped| {
-            let verdict = gates.judge(ticks[line], &stamped.value, now.market, open);
+        for ((line, heard), live) in self.scratch.iter().zip(&self.live) {
+            let Heard { quote, generation } = heard.value;
+            let verdict = self.spec.gates.judge(self.ticks[*line], &quote, now.market, open);
             counts.add(&verdict);
+            let two_sided_valid = verdict.is_tradable();
             let quote = match verdict {
                 Verdict::Sound(quote) | Verdict::Flawed(_, quote) => quote,
-                Verdict::Unreadable => market::quote::Quote::empty(stamped.value.time),
+                Verdict::Unreadable => Quote::empty(quote.time),
             };
-            let two_sided_valid = verdict.is_tradable();
-            judged.push((line, LineUpdate { quote, two_sided_valid, live: live[line] }));
-        });
+            let update = LineUpdate { quote, two_sided_valid, live: *live };
+            self.last[*line] = Some(Judged { update, generation });
+            self.judged.push((*line, update));
+        }
         drop(counts);
+        for (line, standing) in &self.changed {
+            let Some(Some(last)) = self.last.get_mut(*line) else { continue };
+            let live = standing.is_live(last.generation);
+            if std::mem::replace(&mut last.update.live, live) != live {
+                self.judged.push((*line, last.update));
+            }
+        }
+        self.tell_pricing(now);
+        is_new
+    }
+
+    fn tell_pricing(&mut self, now: Now) {
         let wake = self.spec.lines.quotes().publish_batch(self.judged.drain(..), now);
         if wake.is_needed() && self.spec.pricing.send(PricingMessage::Wake).is_err() {
             self.spec.lines.quotes().wake_failed();
@@ -167,8 +233,9 @@ impl Role for FeedRole {
     ) -> Result<(), RoleError> {
         match message {
             FeedMessage::Wake => {
-                self.drain(cx);
-                cx.ready();
+                if self.drain(cx.now()) {
+                    cx.ready();
+                }
             }
             FeedMessage::Listed => self.subscribe(),
         }

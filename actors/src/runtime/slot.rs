@@ -149,6 +149,11 @@ impl<T: Copy> LineSlots<T> {
         if lines.dirty.is_empty() { Wake::Pending } else { raise(&mut lines.wake_pending) }
     }
 
+    /// Asks for a wake-up though no value is new: the consumer has another reason to look.
+    pub fn nudge(&self) -> Wake {
+        raise(&mut lock(&self.0).wake_pending)
+    }
+
     /// The latest value of `line`.
     #[must_use]
     pub fn latest(&self, line: usize) -> Option<Stamped<T>> {

@@ -9,4 +9,5 @@ pub mod money;
 pub mod quality;
 pub mod quote;
 pub mod session;
+pub mod standing;
 pub mod time;

@@ -108,7 +108,7 @@ pub enum BreakerEvent {
         version: u64,
         /// Realised volatility per year, where known.
         realised_vol: Option<f64>,
-        /// Share of fresh quotes, where any is two-sided.
+        /// Share of fresh quotes among the live ones, where any is two-sided.
         fresh_share: Option<f64>,
         /// The symbol's worst-case delta or vega is outside its limit.
         exposure_outside: bool,
@@ -410,8 +410,16 @@ impl TechnicalBreaker {
         now: Now,
     ) -> Option<Trip> {
         let staleness = self.stale.entry(symbol.to_owned()).or_default();
-        let share = fresh_share.filter(|_| version > staleness.version)?;
+        if version <= staleness.version {
+            return None;
+        }
         staleness.version = version;
+        // Without a live line (no data connection, a farm that is away, night) nothing is stale,
+        // and nothing is admitted either: the count begins again.
+        let Some(share) = fresh_share else {
+            (staleness.views, staleness.since) = (0, None);
+            return None;
+        };
         // A share that is not a number is as bad as none.
         if share >= limits.fresh_share_min {
             (staleness.views, staleness.since) = (0, None);

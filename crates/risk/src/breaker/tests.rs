@@ -123,6 +123,31 @@ fn quotes_that_lag_behind_a_jump_do_not_halt_the_account() {
     assert!(breakers.on(&view(1_001, None, 0.1, false), at(20)).is_empty(), "it has begun anew");
 }
 
+/// A data connection that was away for 16 s between two looks halted the account until somebody
+/// came: the first quotes were back, most of the others not yet.
+#[test]
+fn a_data_connection_that_was_away_does_not_halt_the_account() {
+    let away = |version| match view(version, None, 0.0, false) {
+        BreakerEvent::View { symbol, version, realised_vol, exposure_outside, .. } => {
+            BreakerEvent::View {
+                symbol,
+                version,
+                realised_vol,
+                fresh_share: None,
+                exposure_outside,
+            }
+        }
+        other => other,
+    };
+    let mut breakers = breakers();
+    let before = (1..10).flat_map(|v| breakers.on(&view(v, None, 0.1, false), at(5)));
+    assert_eq!(before.count(), 0);
+    assert!(breakers.on(&away(10), at(6)).is_empty());
+    let after = (11..20).flat_map(|v| breakers.on(&view(v, None, 0.2, false), at(22)));
+    assert_eq!(after.count(), 0, "it has lasted no time yet");
+    assert_eq!(breakers.on(&view(20, None, 0.2, false), at(37)).len(), 1);
+}
+
 #[test]
 fn a_restored_latch_stays_until_it_is_released() {
     let mut breakers = breakers();
