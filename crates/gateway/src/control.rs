@@ -200,6 +200,9 @@ pub struct Status {
     pub market_nanos: i64,
     /// The broker can't be reached.
     pub outage: bool,
+    /// Messages that were not served, since they came too fast (100).
+    #[serde(default)]
+    pub too_fast: u64,
 }
 
 /// The answer to a command.

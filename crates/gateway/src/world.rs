@@ -123,6 +123,8 @@ pub struct World {
     next_profit: ProcessTime,
     bulletins: Vec<String>,
     quotes_total: u64,
+    /// Messages that were not served, since they came too fast.
+    too_fast: u64,
     /// Quoted since lines were last told.
     moved: BTreeSet<ConId>,
 }
@@ -148,6 +150,7 @@ impl World {
             next_profit: ProcessTime::ZERO,
             bulletins: Vec::new(),
             quotes_total: 0,
+            too_fast: 0,
             moved: BTreeSet::new(),
         }
     }
@@ -200,6 +203,7 @@ impl World {
             lines: self.sessions.values().map(|session| session.lines.len()).sum(),
             market_nanos: now.market.nanos(),
             outage: self.faults.outage.is_some(),
+            too_fast: self.too_fast,
         }
     }
 

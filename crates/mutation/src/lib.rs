@@ -41,6 +41,7 @@
 //! | `ignore_competing_session` | broker | lines are not frozen when another session has them (10197) |
 //! | `skip_details_deadline` | broker | contract details are waited for without an end |
 //! | `skip_account_check` | broker | whatever account the login has is traded |
+//! | `wait_for_silent_lines` | broker | a line that never said anything is waited for |
 //! | `skip_pacing` | broker | messages are written as fast as they come |
 //! | `ignore_intensity` | actors | a role that failed too often is restarted all the same |
 

@@ -6,6 +6,7 @@
 //! is not a calm market. It connects again by itself, backing off; nothing of an order is here.
 
 mod chains;
+mod line;
 mod thread;
 
 use super::contracts::instrument_of;

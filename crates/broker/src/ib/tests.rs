@@ -10,6 +10,7 @@ mod clearance;
 mod corruption;
 mod futures;
 mod incidents;
+mod lines;
 mod nightly;
 #[cfg(mutations)]
 mod protections;
@@ -68,9 +69,13 @@ struct Venue {
 impl Venue {
     /// Its market stands still unless it is told to go on.
     fn start() -> Self {
+        Self::of(Settings::new(ACCOUNT))
+    }
+
+    fn of(settings: Settings) -> Self {
         let source = MarketSource::Builtin(Box::new(BuiltinMarket::new(1, START)));
         let exchange = Exchange::new(exchange_config(), START);
-        Self::serving(World::new(Settings::new(ACCOUNT), exchange, source))
+        Self::serving(World::new(settings, exchange, source))
     }
 
     fn serving(world: World) -> Self {
@@ -402,8 +407,7 @@ impl Said {
     }
 }
 
-fn data_port(venue: &Venue) -> IbDataPort {
-    let gateway = venue.gateway();
+fn data_port(gateway: Gateway) -> IbDataPort {
     for instrument in listed() {
         gateway.contracts.insert(instrument);
     }

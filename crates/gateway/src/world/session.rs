@@ -161,6 +161,7 @@ impl World {
             return true;
         }
         session.strikes += 1;
+        self.too_fast += 1;
         let strikes = session.strikes;
         let text = format!(
             "Max rate of messages per second has been exceeded:max={most} rec={} ({strikes})",

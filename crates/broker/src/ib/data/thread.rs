@@ -1,4 +1,4 @@
-//! The data connection's thread: connects, opens and closes lines, folds ticks into quotes.
+//! The data connection's thread: connects, and decides which lines are open and who hears them.
 
 use super::super::errors::{self, Action};
 use super::super::lines::{LineBudget, Turn};
@@ -6,22 +6,16 @@ use super::super::orders::{Gateway, open};
 use super::super::pacing::Lane;
 use super::super::translate;
 use super::chains::{Product, Told, Untold, dividends, product};
+use super::line::{Connected, Hearer, Line};
 use crate::port::DataSink;
-use futures::StreamExt;
 use ibapi::Client;
-use ibapi::contracts::Contract as WireContract;
-use ibapi::contracts::tick_types::TickType;
-use ibapi::market_data::MarketDataType;
-use ibapi::market_data::realtime::TickTypes;
-use ibapi::subscriptions::{NoticeStream, SubscriptionItem};
+use ibapi::subscriptions::NoticeStream;
 use market::instrument::{ConId, Contract, InstrumentKind};
-use market::quote::{DataType, RawQuote};
-use market::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -60,20 +54,15 @@ pub enum Command {
     },
 }
 
-/// Who hears of a contract, and under which number.
-#[derive(Clone)]
-struct Hearer {
-    line: u32,
-    sink: Arc<dyn DataSink>,
-}
-
 struct Lines<'a> {
     gateway: &'a Gateway,
     budget: LineBudget,
     pinned: BTreeSet<ConId>,
     subscriptions: BTreeMap<String, Vec<ConId>>,
     hearers: BTreeMap<ConId, (String, Hearer)>,
-    tasks: BTreeMap<ConId, JoinHandle<()>>,
+    open: BTreeMap<ConId, Line>,
+    /// Lines whose end waits to be written.
+    closing: Vec<JoinHandle<()>>,
     /// The broker or its farm is away: lines stand still.
     lost: Arc<AtomicBool>,
 }
@@ -91,7 +80,8 @@ pub fn live(gateway: &Gateway, mut commands: mpsc::Receiver<Command>) {
             pinned: BTreeSet::new(),
             subscriptions: BTreeMap::new(),
             hearers: BTreeMap::new(),
-            tasks: BTreeMap::new(),
+            open: BTreeMap::new(),
+            closing: Vec::new(),
             lost: Arc::default(),
         };
         let mut wait = BACKOFF.0;
@@ -133,8 +123,15 @@ impl Lines<'_> {
         let mut beats = tokio::time::interval(self.gateway.settings.heartbeat);
         turns.reset();
         beats.reset();
+        let connected = &Arc::new(Connected {
+            client: Arc::clone(client),
+            gateway: self.gateway.clone(),
+            places: Arc::new(Semaphore::new(self.gateway.settings.lines_max)),
+            queue: tokio::sync::Mutex::new(()),
+            lost: Arc::clone(&self.lost),
+        });
         // What was wanted before this connection stood.
-        self.reconsider(client);
+        self.reconsider(connected);
         loop {
             tokio::select! {
                 biased;
@@ -146,27 +143,27 @@ impl Lines<'_> {
                             self.lost.store(true, Ordering::Release);
                             self.freeze();
                         }
-                        Action::BrokerBackWithoutLines => self.reopen(client),
+                        Action::BrokerBackWithoutLines => self.reopen(connected),
                         // Said at every start, too.
                         Action::BrokerBack | Action::DataBack => {
                             if self.lost.load(Ordering::Acquire) {
-                                self.reopen(client);
+                                self.reopen(connected);
                             }
                         }
                         Action::ConnectionRefused => return Some(notice.to_string()),
                         _ => tracing::debug!("{notice}"),
                     }
                 }
-                command = commands.recv() => self.obey(client, command?),
+                command = commands.recv() => self.obey(connected, command?),
                 _ = turns.tick() => {
                     let turn = self.budget.rotate(TURN_SHARE);
-                    self.take(client, turn);
+                    self.take(connected, turn);
                 }
                 _ = beats.tick() => {
                     self.gateway.pace.wait(Lane::Data).await;
                     let within = self.gateway.settings.heartbeat_deadline;
                     match timeout(within, client.server_time()).await {
-                        Ok(Ok(_)) => {}
+                        Ok(Ok(_)) => self.ask_again(connected),
                         Ok(Err(error)) => return Some(format!("a heartbeat failed: {error}")),
                         Err(_) => return Some("a heartbeat was not answered".to_owned()),
                     }
@@ -193,18 +190,22 @@ impl Lines<'_> {
         true
     }
 
-    fn obey(&mut self, client: &Arc<Client>, command: Command) {
+    fn obey(&mut self, connected: &Arc<Connected>, command: Command) {
+        let client = &connected.client;
         match command {
             Command::Subscribe { name, con_ids, sink } => {
-                let before = self.note(name, con_ids, &sink);
-                self.close(&before);
-                // Its hearers are new ones: they are told everything from the start.
-                self.budget.forget(&before);
-                self.reconsider(client);
+                self.note(name, con_ids, &sink);
+                for (con_id, line) in &self.open {
+                    let hearer = self.hearers.get(con_id).map(|(_, hearer)| hearer);
+                    if let Some(hearer) = hearer.filter(|one| Arc::ptr_eq(&one.sink, &sink)) {
+                        line.hear(hearer.clone());
+                    }
+                }
+                self.reconsider(connected);
             }
             Command::Pin(con_ids) => {
                 self.pinned = con_ids;
-                self.reconsider(client);
+                self.reconsider(connected);
             }
             Command::Resolve { symbol, reply } => {
                 let (client, gateway) = (Arc::clone(client), self.gateway.clone());
@@ -224,25 +225,17 @@ impl Lines<'_> {
         }
     }
 
-    /// Takes a subscription down; answers whose lines it had before.
-    fn note(
-        &mut self,
-        name: String,
-        con_ids: Vec<ConId>,
-        sink: &Arc<dyn DataSink>,
-    ) -> BTreeSet<ConId> {
-        let before: BTreeSet<ConId> =
-            self.subscriptions.get(&name).into_iter().flatten().copied().collect();
+    /// Takes a subscription down.
+    fn note(&mut self, name: String, con_ids: Vec<ConId>, sink: &Arc<dyn DataSink>) {
         self.hearers.retain(|_, (owner, _)| *owner != name);
         for (line, con_id) in (0_u32..).zip(&con_ids) {
             let hearer = Hearer { line, sink: Arc::clone(sink) };
             self.hearers.insert(*con_id, (name.clone(), hearer));
         }
         self.subscriptions.insert(name, con_ids);
-        before
     }
 
-    fn reconsider(&mut self, client: &Arc<Client>) {
+    fn reconsider(&mut self, connected: &Arc<Connected>) {
         // What isn't an option has one line for a whole chain: it always gets it.
         let is_root = |con_id: &ConId| {
             self.gateway.contracts.get(*con_id).is_some_and(|one| {
@@ -256,202 +249,76 @@ impl Lines<'_> {
             .filter(|con_id| self.pinned.contains(con_id) || is_root(con_id))
             .collect();
         let turn = self.budget.want(&pinned, &wanted);
-        self.take(client, turn);
+        self.take(connected, turn);
     }
 
-    fn take(&mut self, client: &Arc<Client>, turn: Turn) {
+    fn take(&mut self, connected: &Arc<Connected>, turn: Turn) {
         self.close(&turn.close.into_iter().collect());
         for con_id in turn.open {
-            let Some((_, hearer)) = self.hearers.get(&con_id).cloned() else { continue };
-            let contract = Contract::Single(con_id);
-            let contract = match translate::wire_contract(&contract, &self.gateway.contracts) {
-                Ok(contract) => contract,
-                Err(error) => {
-                    tracing::warn!("{error}");
-                    continue;
-                }
-            };
-            let (client, gateway) = (Arc::clone(client), self.gateway.clone());
-            let lost = Arc::clone(&self.lost);
-            let task = tokio::spawn(async move {
-                let ended = read_line(&client, &gateway, &contract, &hearer).await;
-                if mutation::active("ignore_competing_session") {
-                    return;
-                }
-                if let ibapi::Error::Notice(notice) = &ended
-                    && errors::about_the_session(notice.code) == Action::DataLost
-                {
-                    // A competing session is told to each line alone, and ends it.
-                    lost.store(true, Ordering::Release);
-                }
-                hearer.sink.confirmed(hearer.line, DataType::Frozen);
-                tracing::debug!("the line of {con_id} has ended: {ended}");
-            });
-            self.tasks.insert(con_id, task);
+            self.open(connected, con_id, 0);
+        }
+    }
+
+    fn open(&mut self, connected: &Arc<Connected>, con_id: ConId, tries: u32) {
+        let Some((_, hearer)) = self.hearers.get(&con_id).cloned() else { return };
+        match translate::wire_contract(&Contract::Single(con_id), &self.gateway.contracts) {
+            Ok(contract) => {
+                let line = Line::open(connected, contract, hearer, tries);
+                self.open.insert(con_id, line);
+            }
+            Err(error) => tracing::warn!("{error}"),
         }
     }
 
     fn close(&mut self, con_ids: &BTreeSet<ConId>) {
-        for con_id in con_ids {
-            if let Some(task) = self.tasks.remove(con_id) {
-                // With the task goes its subscription, which is cancelled at the broker.
-                task.abort();
-            }
-            if let Some((_, hearer)) = self.hearers.get(con_id) {
-                hearer.sink.confirmed(hearer.line, DataType::Frozen);
-            }
+        self.closing.retain(|task| !task.is_finished());
+        let lines = con_ids.iter().filter_map(|con_id| self.open.remove(con_id));
+        self.closing.extend(lines.map(Line::close));
+    }
+
+    /// Opens anew, a few at a time, the lines whose request or answer was lost and those that the
+    /// broker has ended.
+    fn ask_again(&mut self, connected: &Arc<Connected>) {
+        if mutation::active("wait_for_silent_lines") {
+            return;
+        }
+        let within = self.gateway.settings.answer_deadline;
+        let overdue = self.open.iter().filter_map(|(con_id, line)| {
+            let tries = line.is_overdue(within)?;
+            Some((*con_id, tries))
+        });
+        let overdue: Vec<(ConId, u32)> = overdue.take(TURN_SHARE).collect();
+        for (con_id, tries) in overdue {
+            tracing::info!("the line of {con_id} gives no sign and is opened anew");
+            self.close(&BTreeSet::from([con_id]));
+            self.open(connected, con_id, tries);
         }
     }
 
     /// No line is live any more.
     fn freeze(&self) {
-        for (_, hearer) in self.hearers.values() {
-            hearer.sink.confirmed(hearer.line, DataType::Frozen);
-        }
+        self.open.values().for_each(Line::freeze);
     }
 
     /// Every line is closed and opened anew, and so confirmed anew.
-    fn reopen(&mut self, client: &Arc<Client>) {
+    fn reopen(&mut self, connected: &Arc<Connected>) {
         self.lost.store(false, Ordering::Release);
         let open = self.budget.open().clone();
         self.close(&open);
         self.budget.forget(&open);
-        self.reconsider(client);
+        self.reconsider(connected);
     }
 
+    /// The connection is gone, and with it every line.
     fn lose(&mut self) {
-        for task in std::mem::take(&mut self.tasks).into_values() {
-            task.abort();
-        }
+        std::mem::take(&mut self.open).into_values().for_each(Line::abort);
+        self.closing.drain(..).for_each(|task| task.abort());
         let open = self.budget.open().clone();
         self.budget.forget(&open);
         self.lost.store(false, Ordering::Release);
-        self.freeze();
-    }
-}
-
-/// Reads one line until it ends; answers why.
-async fn read_line(
-    client: &Client,
-    gateway: &Gateway,
-    contract: &WireContract,
-    hearer: &Hearer,
-) -> ibapi::Error {
-    gateway.pace.wait(Lane::Data).await;
-    if mutation::active("take_delayed_for_live") {
-        let asked = client.switch_market_data_type(MarketDataType::Delayed).await;
-        if let Err(error) = asked {
-            return error;
-        }
-    }
-    let opened = client.market_data(contract).subscribe().await;
-    let mut ticks = match opened {
-        Ok(ticks) => ticks,
-        Err(error) => return error,
-    };
-    let empty = f64::NAN;
-    let time = Timestamp::EPOCH;
-    let mut quote = RawQuote { bid: empty, ask: empty, bid_size: 0.0, ask_size: 0.0, time };
-    while let Some(item) = ticks.next().await {
-        match item {
-            Ok(SubscriptionItem::Data(TickTypes::MarketDataType(kind))) => {
-                hearer.sink.confirmed(hearer.line, data_type(kind));
-            }
-            Ok(SubscriptionItem::Data(tick)) => {
-                if fold(&mut quote, &tick) {
-                    quote.time = (gateway.settings.now)();
-                    hearer.sink.quotes(&[(hearer.line, quote)]);
-                }
-            }
-            Ok(SubscriptionItem::Notice(notice)) => match errors::about_the_session(notice.code) {
-                Action::Delayed => hearer.sink.confirmed(hearer.line, DataType::Delayed),
-                Action::DataLost => hearer.sink.confirmed(hearer.line, DataType::Frozen),
-                // A dropped tick is replaced by the next one of its kind; a size may be old.
-                _ => tracing::debug!("{notice}"),
-            },
-            Err(error) => return error,
-        }
-    }
-    ibapi::Error::EndOfStream
-}
-
-/// Takes a tick into the quote; false if it is of no bid and no ask. Delayed ticks have numbers of
-/// their own, which are none of these: they never reach a quote.
-fn fold(quote: &mut RawQuote, tick: &TickTypes) -> bool {
-    let price = |value: f64| if value > 0.0 { value } else { f64::NAN };
-    let mut one = |kind: &TickType, value: f64| match kind {
-        TickType::Bid => quote.bid = price(value),
-        TickType::Ask => quote.ask = price(value),
-        TickType::BidSize => quote.bid_size = value,
-        TickType::AskSize => quote.ask_size = value,
-        _ => {}
-    };
-    let told = match tick {
-        TickTypes::Price(tick) => {
-            one(&tick.tick_type, tick.price);
-            &tick.tick_type
-        }
-        TickTypes::Size(tick) => {
-            one(&tick.tick_type, tick.size);
-            &tick.tick_type
-        }
-        TickTypes::PriceSize(tick) => {
-            one(&tick.size_tick_type, tick.size);
-            one(&tick.price_tick_type, tick.price);
-            &tick.price_tick_type
-        }
-        _ => return false,
-    };
-    matches!(told, TickType::Bid | TickType::Ask | TickType::BidSize | TickType::AskSize)
-}
-
-fn data_type(kind: MarketDataType) -> DataType {
-    match kind {
-        MarketDataType::Realtime => DataType::Live,
-        _ if mutation::active("take_delayed_for_live") => DataType::Live,
-        MarketDataType::Frozen => DataType::Frozen,
-        MarketDataType::Delayed => DataType::Delayed,
-        // What isn't known is not live.
-        MarketDataType::DelayedFrozen | MarketDataType::Unknown => DataType::DelayedFrozen,
     }
 }
 
 fn unconnected() -> String {
     "there is no data connection".to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use ibapi::market_data::realtime::TickPrice;
-
-    #[test]
-    fn only_real_time_is_live() {
-        let told = [
-            (MarketDataType::Realtime, DataType::Live),
-            (MarketDataType::Frozen, DataType::Frozen),
-            (MarketDataType::Delayed, DataType::Delayed),
-            (MarketDataType::DelayedFrozen, DataType::DelayedFrozen),
-            (MarketDataType::Unknown, DataType::DelayedFrozen),
-        ];
-        for (kind, data) in told {
-            assert_eq!(data_type(kind), data, "{kind:?}");
-        }
-    }
-
-    #[test]
-    fn a_delayed_tick_reaches_no_quote_and_no_price_is_no_side() {
-        let time = Timestamp::EPOCH;
-        let mut quote = RawQuote { bid: 1.0, ask: 2.0, bid_size: 3.0, ask_size: 4.0, time };
-        let before = quote;
-        let tick = |tick_type, price| {
-            TickTypes::Price(TickPrice { tick_type, price, ..TickPrice::default() })
-        };
-        for kind in [TickType::DelayedBid, TickType::DelayedAsk, TickType::Last] {
-            assert!(!fold(&mut quote, &tick(kind, 9.0)));
-        }
-        assert_eq!(quote, before);
-        assert!(fold(&mut quote, &tick(TickType::Bid, -1.0)));
-        assert!(quote.bid.is_nan());
-    }
 }

@@ -180,7 +180,7 @@ fn delayed_data_is_never_taken_for_live() {
     let venue = Venue::start();
     venue.advance(1_000);
     venue.tell(r#"{"do":"entitle","live":false}"#);
-    let mut port = data_port(&venue);
+    let mut port = data_port(venue.gateway());
     let heard = Arc::new(Heard::default());
     let sink = Arc::clone(&heard) as Arc<dyn DataSink>;
     crate::port::DataPort::subscribe(&mut port, "SIM", &[SIM], sink);
@@ -206,7 +206,7 @@ fn a_competing_session_freezes_the_lines() {
 fn lines_freeze_between(lost: i32, back: i32) {
     let venue = Venue::start();
     venue.advance(1_000);
-    let mut port = data_port(&venue);
+    let mut port = data_port(venue.gateway());
     let heard = Arc::new(Heard::default());
     let sink = Arc::clone(&heard) as Arc<dyn DataSink>;
     crate::port::DataPort::subscribe(&mut port, "SIM", &[SIM], sink);
@@ -215,6 +215,53 @@ fn lines_freeze_between(lost: i32, back: i32) {
     heard.wait("a frozen line", |said| said.last_type(0) == Some(DataType::Frozen));
     venue.tell(&format!(r#"{{"do":"notice","code":{back}}}"#));
     heard.wait("a live line again", |said| said.last_type(0) == Some(DataType::Live));
+}
+
+/// A broker that came back without its lines was sent the end of every line in one breath, answered
+/// 100 fifty times and closed the socket. Protected by: a line's end waits for its token, too.
+#[test]
+fn lines_that_are_all_opened_anew_stay_under_the_limit() {
+    const LINES: usize = 100;
+    let wanted: Vec<ConId> = listed().iter().map(|one| one.con_id).take(LINES).collect();
+    assert_eq!(wanted.len(), LINES);
+    // More than the port is told to write, for a machine that is slow to read it.
+    let limits = Settings { lines_max: LINES, messages_per_second: 150, ..Settings::new(ACCOUNT) };
+    let venue = Venue::of(limits);
+    venue.advance(1_000);
+    let mut gateway = venue.gateway();
+    gateway.settings.lines_max = LINES;
+    gateway.settings.messages_per_second = 100;
+    let mut port = data_port(gateway);
+    let heard = Arc::new(Heard::default());
+    let sink = Arc::clone(&heard) as Arc<dyn DataSink>;
+    crate::port::DataPort::subscribe(&mut port, "SIM", &wanted, sink);
+    let all_live =
+        |said: &Said| (0..LINES as u32).all(|line| said.last_type(line) == Some(DataType::Live));
+    heard.wait("live lines", all_live);
+    venue.tell(r#"{"do":"notice","code":1100}"#);
+    heard.wait("frozen lines", |said| said.last_type(0) == Some(DataType::Frozen));
+    let status = venue.tell(r#"{"do":"notice","code":1101}"#);
+    assert!(status.contains(r#""too_fast":0"#), "{status}");
+    heard.wait("live lines again", all_live);
+    let status = venue.tell(r#"{"do":"status"}"#);
+    assert!(status.contains(r#""too_fast":0"#), "messages came too fast: {status}");
+    assert!(status.contains(&format!(r#""lines":{LINES}"#)), "{status}");
+}
+
+/// Protected by: a line that says nothing within the deadline is opened anew.
+#[test]
+fn a_line_whose_request_was_lost_is_asked_for_again() {
+    let venue = Venue::start();
+    venue.advance(1_000);
+    venue.tell(r#"{"do":"fault","message":"MarketData","action":"drop","direction":"requests"}"#);
+    let mut gateway = venue.gateway();
+    gateway.settings.answer_deadline = Duration::from_millis(300);
+    gateway.settings.heartbeat = Duration::from_millis(200);
+    let mut port = data_port(gateway);
+    let heard = Arc::new(Heard::default());
+    let sink = Arc::clone(&heard) as Arc<dyn DataSink>;
+    crate::port::DataPort::subscribe(&mut port, "SIM", &[SIM], sink);
+    heard.wait("a live line", |said| said.last_type(0) == Some(DataType::Live));
 }
 
 /// Protected by: a deadline on every request.

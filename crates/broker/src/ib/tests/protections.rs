@@ -105,6 +105,14 @@ const INCIDENTS: &[(&str, &[(&str, &str)])] = &[
     ),
     ("incidents::a_burst_of_orders_stays_under_the_limit", &[("skip_pacing", "paced > 0")]),
     (
+        "incidents::lines_that_are_all_opened_anew_stay_under_the_limit",
+        &[("skip_pacing", "came too fast")],
+    ),
+    (
+        "incidents::a_line_whose_request_was_lost_is_asked_for_again",
+        &[("wait_for_silent_lines", "a live line did not come")],
+    ),
+    (
         "incidents::an_order_of_the_brokers_screen_is_adopted_not_owned",
         &[("own_every_number", "right: (OrderId(0)")],
     ),
