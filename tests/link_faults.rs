@@ -99,17 +99,24 @@ impl Gateway<'_> {
 
     /// One that is being restarted hears nothing: then the fault has done its work already.
     fn tell(&self, command: &Value) {
-        let told = || -> Option<()> {
-            let notice = self.notice()?;
-            let mut stream = TcpStream::connect(notice["control"].as_str()?).ok()?;
-            stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-            stream.write_all(format!("{command}\n").as_bytes()).ok()?;
-            let mut answer = String::new();
-            BufReader::new(stream).read_line(&mut answer).ok()?;
-            assert!(answer.contains("done") || answer.is_empty(), "{command}: {answer}");
-            Some(())
-        };
-        let _ = told();
+        let _ = self.ask(command);
+    }
+
+    fn ask(&self, command: &Value) -> Option<Value> {
+        let notice = self.notice()?;
+        let mut stream = TcpStream::connect(notice["control"].as_str()?).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        stream.write_all(format!("{command}\n").as_bytes()).ok()?;
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer).ok()?;
+        assert!(answer.contains("done") || answer.is_empty(), "{command}: {answer}");
+        serde_json::from_str(&answer).ok()
+    }
+
+    /// Messages that it didn't serve since they came too fast; it counts anew with its restart.
+    fn too_fast(&self) -> u64 {
+        let status = self.ask(&json!({"do": "status"}));
+        status.and_then(|status| status["done"]["too_fast"].as_u64()).unwrap_or_default()
     }
 
     fn message(&self, message: &str, action: &Value, count: u64) {
@@ -193,7 +200,7 @@ fn no_fault_of_the_link_loses_a_fill_or_doubles_an_order() {
     let count = std::env::var(CAMPAIGN).map_or(FAULTS, |count| count.parse().expect("a number"));
     let mut dice = Dice::seeded(0x2545_F491_4F6C_DD1D);
     let mut struck: BTreeMap<Fault, u32> = BTreeMap::new();
-    let (mut with_orders, mut broken) = (0, 0);
+    let (mut with_orders, mut broken, mut too_fast) = (0, 0, 0);
     let gateway = Gateway(&installation);
     let mut node = installation.run(&["--speed", "60"]);
     node.until_ready();
@@ -219,11 +226,13 @@ fn no_fault_of_the_link_loses_a_fill_or_doubles_an_order() {
         agrees(&installation, &mut node, &what);
         node.without_violations();
         let _ = orders_accepted(&installation);
+        too_fast = too_fast.max(gateway.too_fast());
     }
     let orders = orders_accepted(&installation);
     let status = node.without_violations();
     println!("{count} faults in {:?}: {struck:?}", began.elapsed());
     println!("{with_orders} struck while an order worked; {broken} times the link was not ready");
+    println!("{too_fast} messages at most came too fast for one life of the gateway");
     println!("{orders} orders taken, none twice; {} fills", status["fills"]);
     assert!(with_orders as usize * 10 >= count * 8, "orders must work while faults strike");
     assert_eq!(node.terminate().code(), Some(0), "{}", node.log());

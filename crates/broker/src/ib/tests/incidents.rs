@@ -228,10 +228,9 @@ fn lines_that_are_all_opened_anew_stay_under_the_limit() {
     let limits = Settings { lines_max: LINES, messages_per_second: 150, ..Settings::new(ACCOUNT) };
     let venue = Venue::of(limits);
     venue.advance(1_000);
-    let mut gateway = venue.gateway();
-    gateway.settings.lines_max = LINES;
-    gateway.settings.messages_per_second = 100;
-    let mut port = data_port(gateway);
+    let mut settings = venue.gateway().settings;
+    (settings.lines_max, settings.messages_per_second) = (LINES, 100);
+    let mut port = data_port(Gateway::new(settings));
     let heard = Arc::new(Heard::default());
     let sink = Arc::clone(&heard) as Arc<dyn DataSink>;
     crate::port::DataPort::subscribe(&mut port, "SIM", &wanted, sink);
