@@ -6,8 +6,13 @@
 //! price (all calls below it, all puts above it) or is worthless; what vanished before its last
 //! trade was exercised or assigned early, for shares at the strike. A story is told only if it
 //! explains the shares exactly and, where several do or somebody would have exercised early, the
-//! cash as well; anything else stays a difference, and its contract ReduceOnly. Not here: asking
-//! (reconcile), booking (desk).
+//! cash as well; anything else stays a difference, and its contract ReduceOnly.
+//!
+//! An option on a future delivers the future at the strike: its positions tell the story, and cash
+//! says nothing, since the daily variation of futures moves it too. Where several stories fit, the
+//! market decides. If the future ended with the option, cash alone came, and it is believed where
+//! no other future could have brought it. Not here: asking (reconcile), booking (desk), the end of
+//! a future that is held itself.
 
 use market::instrument::{
     Catalog, ConId, Deliverable, ExerciseStyle, Instrument, InstrumentKind, OptionTerms, Right,
@@ -45,6 +50,8 @@ struct Ended<'a> {
     terms: &'a OptionTerms,
     /// Signed: what was held before less what is held now.
     quantity: Quantity,
+    /// Shares or futures that a contract delivers.
+    per_contract: i128,
 }
 
 impl Ended<'_> {
@@ -62,13 +69,25 @@ impl Ended<'_> {
         self.units() * intrinsic.max(0)
     }
 
-    /// Shares that an exercise brings.
-    fn shares(&self) -> i128 {
+    /// Shares or futures that an exercise brings.
+    fn delivers(&self) -> i128 {
+        let delivered = i128::from(self.quantity.0) * self.per_contract;
         match self.terms.right {
-            Right::Call => self.units(),
-            Right::Put => -self.units(),
+            Right::Call => delivered,
+            Right::Put => -delivered,
         }
     }
+}
+
+/// What an exercise brings.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Brings {
+    /// Cash.
+    Cash,
+    /// Shares for cash at the strike.
+    Shares,
+    /// Futures at the strike, without cash.
+    Futures,
 }
 
 type Key = (ConId, Date, Currency);
@@ -76,7 +95,7 @@ type Key = (ConId, Date, Currency);
 /// Options that settle together: one price decides about all.
 struct Group<'a> {
     key: Key,
-    settlement: Settlement,
+    brings: Brings,
     is_over: bool,
     ended: Vec<Ended<'a>>,
 }
@@ -106,12 +125,16 @@ impl Group<'_> {
         !self.is_over || ended.settles(price) != 0
     }
 
-    /// Shares and cash (micro-units) that come of a settlement at `price`.
+    /// Shares or futures and cash (micro-units) that come of a settlement at `price`.
     fn delivers(&self, price: i128) -> (i128, i128) {
         let exercised = self.ended.iter().filter(|ended| self.is_exercised(ended, price));
-        exercised.fold((0, 0), |(shares, cash), ended| {
-            let own = ended.shares();
-            (shares + own, cash - own * i128::from(ended.terms.strike.micros()))
+        exercised.fold((0, 0), |(delivered, cash), ended| {
+            let own = ended.delivers();
+            let paid = match self.brings {
+                Brings::Shares => own * i128::from(ended.terms.strike.micros()),
+                Brings::Futures | Brings::Cash => 0,
+            };
+            (delivered + own, cash - paid)
         })
     }
 
@@ -164,17 +187,15 @@ pub fn explain(books: &Break<'_>) -> Vec<LifecycleEvent> {
     if groups.is_empty() {
         return Vec::new();
     }
-    let physical: Vec<&Group<'_>> =
-        groups.iter().filter(|group| group.settlement == Settlement::Physical).collect();
-    let in_cash: Vec<&Group<'_>> =
-        groups.iter().filter(|group| group.settlement == Settlement::Cash).collect();
+    let (in_cash, physical): (Vec<&Group<'_>>, Vec<&Group<'_>>) =
+        groups.iter().partition(|group| group.brings == Brings::Cash);
     let Some(told) = deliveries(books, &physical, &in_cash) else { return Vec::new() };
     let mut events = Vec::new();
     for (group, price) in physical.iter().zip(told.prices) {
         for ended in &group.ended {
             let delivered = group.is_exercised(ended, price).then(|| Delivery {
                 con_id: group.key.0,
-                quantity: Quantity(i64::try_from(ended.shares()).unwrap_or(0)),
+                quantity: Quantity(i64::try_from(ended.delivers()).unwrap_or(0)),
                 price: ended.terms.strike,
             });
             events.push(event(books, group, ended, delivered, Money::ZERO));
@@ -184,7 +205,7 @@ pub fn explain(books: &Break<'_>) -> Vec<LifecycleEvent> {
         // Several that settle at once share one sum: nobody can say which brought what.
         let others = groups
             .iter()
-            .filter(|other| other.settlement == Settlement::Cash && other.key.2 == group.key.2);
+            .filter(|other| other.brings == Brings::Cash && other.key.2 == group.key.2);
         if others.count() > 1 {
             continue;
         }
@@ -207,8 +228,8 @@ struct Told {
     cash_left: BTreeMap<Currency, i128>,
 }
 
-/// The settlement prices of the groups that explain the shares; where several do, those that
-/// explain the cash too.
+/// The settlement prices of the groups that explain the shares and futures; where several do, those
+/// that explain the cash too, as far as it says anything.
 fn deliveries(books: &Break<'_>, physical: &[&Group<'_>], in_cash: &[&Group<'_>]) -> Option<Told> {
     let choices: Vec<Vec<i128>> = physical.iter().map(|group| group.prices()).collect();
     let count = choices.iter().try_fold(1_usize, |all, own| all.checked_mul(own.len()))?;
@@ -250,7 +271,14 @@ fn deliveries(books: &Break<'_>, physical: &[&Group<'_>], in_cash: &[&Group<'_>]
         .iter()
         .any(|group| !group.is_over && group.ended.iter().any(|ended| ended.quantity.0 > 0));
     if matching.len() > 1 || exercised_early {
-        let settles = |of: &Currency| in_cash.iter().any(|group| group.key.2 == *of);
+        let is_marked = |of: &Currency| {
+            physical.iter().any(|group| group.brings == Brings::Futures && group.key.2 == *of)
+        };
+        if exercised_early && physical.iter().any(|group| is_marked(&group.key.2)) {
+            return None;
+        }
+        let settles =
+            |of: &Currency| is_marked(of) || in_cash.iter().any(|group| group.key.2 == *of);
         let tolerance = i128::from(CASH_TOLERANCE.micros());
         matching.retain(|told| {
             told.cash_left.iter().all(|(of, left)| settles(of) || left.abs() <= tolerance)
@@ -273,35 +301,71 @@ fn deliveries(books: &Break<'_>, physical: &[&Group<'_>], in_cash: &[&Group<'_>]
 }
 
 fn groups<'a>(books: &Break<'a>) -> Vec<Group<'a>> {
-    let mut groups: BTreeMap<(Key, bool), Group<'a>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Key, bool, Brings), Group<'a>> = BTreeMap::new();
     for (con_id, held) in books.ours {
         let Ok(instrument) = books.catalog.get(*con_id) else { continue };
-        // Options on futures deliver into a position that is marked daily: no cash at the strike.
-        let InstrumentKind::Option(terms) = &instrument.kind else { continue };
+        let Some(terms) = instrument.option() else { continue };
         if terms.deliverable != Deliverable::Standard {
             continue;
         }
+        let Some((brings, per_contract)) = brings(books, instrument, terms) else { continue };
         let left = books.theirs.get(con_id).copied().unwrap_or_default();
         let shrank = left.0.signum() * held.0.signum() >= 0 && left.0.abs() < held.0.abs();
         let is_over = terms.last_trade <= books.now;
-        let may_end = if is_over {
-            left.is_zero()
-        } else {
-            terms.style == ExerciseStyle::American && terms.settlement == Settlement::Physical
+        let is_american = terms.style == ExerciseStyle::American;
+        let may_end = match brings {
+            _ if is_over => left.is_zero(),
+            Brings::Shares => is_american,
+            // That we exercised early only cash could say.
+            Brings::Futures => is_american && held.0 < 0,
+            Brings::Cash => false,
         };
         if !shrank || !may_end {
             continue;
         }
         let key = (terms.underlying, terms.expiry, instrument.currency);
-        let group = groups.entry((key, is_over)).or_insert_with(|| Group {
+        let group = groups.entry((key, is_over, brings)).or_insert_with(|| Group {
             key,
-            settlement: terms.settlement,
+            brings,
             is_over,
             ended: Vec::new(),
         });
-        group.ended.push(Ended { instrument, terms, quantity: *held - left });
+        group.ended.push(Ended { instrument, terms, quantity: *held - left, per_contract });
     }
     groups.into_values().collect()
+}
+
+/// What an exercise of this option brings, and how many of it a contract; `None` where that can't
+/// be told from the books.
+fn brings(
+    books: &Break<'_>,
+    instrument: &Instrument,
+    terms: &OptionTerms,
+) -> Option<(Brings, i128)> {
+    let multiplier = i128::from(instrument.multiplier.0);
+    let is_on_future = matches!(instrument.kind, InstrumentKind::FutureOption(_));
+    if !is_on_future {
+        let brings = match terms.settlement {
+            Settlement::Cash => Brings::Cash,
+            Settlement::Physical => Brings::Shares,
+        };
+        return Some((brings, multiplier));
+    }
+    let future = books.catalog.get(terms.underlying).ok()?;
+    let has_ended = future.last_trade().is_some_and(|last_trade| last_trade <= books.now);
+    if terms.settlement == Settlement::Physical && !has_ended {
+        let of_future = i128::from(future.multiplier.0);
+        let is_whole = of_future > 0 && multiplier % of_future == 0;
+        return is_whole.then(|| (Brings::Futures, multiplier / of_future));
+    }
+    let is_future = |con_id: &ConId| {
+        books
+            .catalog
+            .get(*con_id)
+            .is_ok_and(|one| one.is_margined_daily() && one.currency == instrument.currency)
+    };
+    let mut held = books.ours.keys().chain(books.theirs.keys());
+    (!held.any(is_future)).then_some((Brings::Cash, multiplier))
 }
 
 fn event(

@@ -1,7 +1,7 @@
 //! Settlements that are told apart by their terms: each alone, and any by property.
 
 use super::*;
-use market::instrument::{Fixing, TickRule};
+use market::instrument::{Fixing, FutureTerms, TickRule};
 use market::money::Multiplier;
 use proptest::prelude::*;
 
@@ -35,6 +35,31 @@ fn option(con_id: u32, right: Right, strike: i64, settlement: Settlement) -> Ins
         trading_class: "SIM".to_owned(),
         kind: InstrumentKind::Option(terms),
     }
+}
+
+const FUTURE: ConId = ConId(90);
+const OTHER_FUTURE: ConId = ConId(91);
+
+fn future(con_id: ConId, last_trade: Timestamp) -> Instrument {
+    let terms = FutureTerms {
+        expiry: Date::parse("20270115").unwrap(),
+        last_trade,
+        settlement: Settlement::Cash,
+        fixing: Fixing::Am,
+    };
+    Instrument {
+        con_id,
+        multiplier: Multiplier(50),
+        kind: InstrumentKind::Future(terms),
+        ..option(con_id.0, Right::Call, 1, Settlement::Cash)
+    }
+}
+
+/// On [`FUTURE`], which it delivers.
+fn future_option(con_id: u32, right: Right, strike: i64) -> Instrument {
+    let on_stock = option(con_id, right, strike, Settlement::Physical);
+    let terms = OptionTerms { underlying: FUTURE, ..*on_stock.option().unwrap() };
+    Instrument { multiplier: Multiplier(50), kind: InstrumentKind::FutureOption(terms), ..on_stock }
 }
 
 /// Two books, and the events between them.
@@ -71,7 +96,7 @@ impl Books {
     fn settle(&mut self, price: Price) {
         let catalog = self.catalog.clone();
         for instrument in catalog.iter() {
-            let InstrumentKind::Option(terms) = &instrument.kind else { continue };
+            let Some(terms) = instrument.option() else { continue };
             let Some(held) = self.theirs.remove(&instrument.con_id) else { continue };
             let intrinsic = match terms.right {
                 Right::Call => price - terms.strike,
@@ -81,6 +106,12 @@ impl Books {
                 continue;
             }
             let units = held.0 * 100;
+            if matches!(instrument.kind, InstrumentKind::FutureOption(_)) {
+                let futures = if terms.right == Right::Call { held.0 } else { -held.0 };
+                self.theirs.entry(FUTURE).or_default().0 += futures;
+                self.cash += (price - terms.strike).value(Quantity(futures), Multiplier(50));
+                continue;
+            }
             match terms.settlement {
                 Settlement::Cash => self.cash += intrinsic.value(held, Multiplier(100)),
                 Settlement::Physical => {
@@ -108,6 +139,9 @@ impl Books {
                     moved(con_id, -quantity.0);
                     let delivery = delivery.unwrap();
                     moved(delivery.con_id, delivery.quantity.0);
+                    if delivery.con_id == FUTURE {
+                        continue;
+                    }
                     self.cash += delivery.price.value(delivery.quantity, Multiplier(1));
                 }
                 ref other => panic!("{other:?}"),
@@ -192,11 +226,88 @@ fn of_two_stories_about_the_same_shares_the_cash_tells_the_true_one() {
     }
 }
 
+#[test]
+fn an_option_on_a_future_delivers_the_future_at_the_strike() {
+    let mut books = Books::default();
+    books.catalog.insert(future(FUTURE, NOW.plus(std::time::Duration::from_secs(86_400)))).unwrap();
+    books.hold(future_option(2, Right::Put, 100), -2);
+    books.settle(Price::from_units(96));
+    // The variation of what was delivered, and of whatever else is held.
+    books.cash += Money::from_units(777);
+    let events = books.explain(NOW);
+    let [LifecycleEvent { kind: LifecycleKind::Assigned { delivery, .. }, .. }] = &events[..]
+    else {
+        panic!("{events:?}")
+    };
+    let delivered =
+        Delivery { con_id: FUTURE, quantity: Quantity(2), price: Price::from_units(100) };
+    assert_eq!(*delivery, Some(delivered));
+    books.book(&events);
+    assert_eq!(books.ours, books.theirs);
+}
+
+#[test]
+fn an_early_end_on_a_future_is_believed_of_an_assignment_alone() {
+    let before = NOW.minus(std::time::Duration::from_secs(86_400));
+    for (held, told) in [(-3, 1), (3, 0)] {
+        let mut books = Books::default();
+        let later = NOW.plus(std::time::Duration::from_secs(86_400));
+        books.catalog.insert(future(FUTURE, later)).unwrap();
+        books.hold(future_option(2, Right::Call, 100), held);
+        books.theirs = BTreeMap::from([(FUTURE, Quantity(held))]);
+        assert_eq!(books.explain(before).len(), told, "{held}");
+    }
+}
+
+#[test]
+fn an_option_that_ended_with_its_future_is_settled_in_cash_if_no_other_future_moved_it() {
+    for other in [0, 1] {
+        let mut books = Books::default();
+        books.catalog.insert(future(FUTURE, NOW)).unwrap();
+        let later = NOW.plus(std::time::Duration::from_secs(86_400));
+        books.hold(future(OTHER_FUTURE, later), other);
+        books.hold(future_option(2, Right::Call, 100), 2);
+        books.theirs.remove(&ConId(2));
+        books.cash = Money::from_units(4 * 2 * 50);
+        let events = books.explain(NOW);
+        let settled: Vec<Money> = events
+            .iter()
+            .map(|event| match event.kind {
+                LifecycleKind::CashSettled { amount, .. } => amount,
+                ref other => panic!("{other:?}"),
+            })
+            .collect();
+        let told = if other == 0 { vec![books.cash] } else { Vec::new() };
+        assert_eq!(settled, told);
+    }
+}
+
 fn right() -> impl Strategy<Value = Right> {
     prop_oneof![Just(Right::Call), Just(Right::Put)]
 }
 
 proptest! {
+    #[test]
+    fn every_delivery_of_futures_is_told_whatever_cash_their_variation_moved(
+        lines in proptest::collection::vec((right(), 80_i64..120, -5_i64..6), 1..7),
+        held in -3_i64..4,
+        variation_cents in -1_000_000_i64..1_000_000,
+        price_cents in 7_000_i64..13_000,
+    ) {
+        let mut books = Books::default();
+        books.hold(future(FUTURE, NOW.plus(std::time::Duration::from_secs(86_400))), held);
+        for (number, (right, strike, quantity)) in (2..).zip(lines) {
+            books.hold(future_option(number, right, strike), quantity);
+        }
+        let price = Price::from_micros(price_cents * 10_000);
+        books.spot = Some(price);
+        books.settle(price);
+        books.cash += Money::from_micros(variation_cents * 10_000);
+        let events = books.explain(NOW);
+        books.book(&events);
+        prop_assert_eq!(books.ours, books.theirs);
+    }
+
     #[test]
     fn every_settlement_is_told_so_that_nothing_differs_after_it(
         lines in proptest::collection::vec((right(), 80_i64..120, -5_i64..6), 1..7),
