@@ -11,6 +11,8 @@ mod agreement;
 #[allow(dead_code, reason = "each end-to-end test uses its part of it")]
 #[path = "node_process/dice.rs"]
 mod dice;
+#[path = "node_process/gateway_control.rs"]
+mod gateway_control;
 #[allow(dead_code, reason = "each end-to-end test uses its part of it")]
 #[path = "node_process/node.rs"]
 mod node;
@@ -19,12 +21,10 @@ mod venue_book;
 
 use agreement::{AGREEMENT, differences, orders_accepted, text};
 use dice::Dice;
+use gateway_control::Gateway;
 use node::{Installation, Node, PATIENCE, QUICK};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 const CAMPAIGN: &str = "OPTIONSIB_LINK_FAULTS";
@@ -88,61 +88,6 @@ fn deck(dice: &mut Dice, count: usize) -> Vec<Fault> {
     dealt
 }
 
-/// The gateway beside the node, through its control port.
-struct Gateway<'a>(&'a Installation);
-
-impl Gateway<'_> {
-    fn notice(&self) -> Option<Value> {
-        let text = fs::read_to_string(self.0.state().join("venue/gateway.json")).ok()?;
-        serde_json::from_str(&text).ok()
-    }
-
-    /// One that is being restarted hears nothing: then the fault has done its work already.
-    fn tell(&self, command: &Value) {
-        let _ = self.ask(command);
-    }
-
-    fn ask(&self, command: &Value) -> Option<Value> {
-        let notice = self.notice()?;
-        let mut stream = TcpStream::connect(notice["control"].as_str()?).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-        stream.write_all(format!("{command}\n").as_bytes()).ok()?;
-        let mut answer = String::new();
-        BufReader::new(stream).read_line(&mut answer).ok()?;
-        assert!(answer.contains("done") || answer.is_empty(), "{command}: {answer}");
-        serde_json::from_str(&answer).ok()
-    }
-
-    /// Messages that it didn't serve since they came too fast; it counts anew with its restart.
-    fn too_fast(&self) -> u64 {
-        let status = self.ask(&json!({"do": "status"}));
-        status.and_then(|status| status["done"]["too_fast"].as_u64()).unwrap_or_default()
-    }
-
-    fn message(&self, message: &str, action: &Value, count: u64) {
-        self.tell(&json!({"do": "fault", "client": ORDERS, "message": message, "action": action,
-            "count": count}));
-    }
-
-    fn request_lost(&self, message: &str) {
-        self.tell(&json!({"do": "fault", "client": ORDERS, "message": message, "action": "drop",
-            "direction": "requests"}));
-    }
-
-    fn notice_code(&self, code: i32) {
-        self.tell(&json!({"do": "notice", "code": code}));
-    }
-
-    fn kill(&self) {
-        let pid = self.notice().and_then(|notice| notice["pid"].as_i64());
-        let pid = pid.and_then(|pid| rustix::process::Pid::from_raw(i32::try_from(pid).ok()?));
-        if let Some(pid) = pid {
-            // It may be gone already.
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-        }
-    }
-}
-
 fn pause(milliseconds: u64) {
     std::thread::sleep(Duration::from_millis(milliseconds));
 }
@@ -155,15 +100,17 @@ fn strike(fault: Fault, dice: &mut Dice, gateway: &Gateway<'_>) {
             gateway.tell(&json!({"do": "close", "client": client}));
         }
         Fault::HalfOpen => gateway.tell(&json!({"do": "half_open", "client": ORDERS})),
-        Fault::Lossy => gateway.message(dice.one_of(&TOLD), &json!("drop"), count),
-        Fault::Repeated => gateway.message(dice.one_of(&TOLD), &json!("duplicate"), 10 * count),
-        Fault::Reordered => gateway.message(dice.one_of(&TOLD), &json!("reorder"), count),
+        Fault::Lossy => gateway.message(ORDERS, dice.one_of(&TOLD), &json!("drop"), count),
+        Fault::Repeated => {
+            gateway.message(ORDERS, dice.one_of(&TOLD), &json!("duplicate"), 10 * count)
+        }
+        Fault::Reordered => gateway.message(ORDERS, dice.one_of(&TOLD), &json!("reorder"), count),
         Fault::Delayed => {
             let delay = json!({"delay": {"milliseconds": 100 + dice.roll(1_500)}});
-            gateway.message(dice.one_of(&TOLD), &delay, count);
+            gateway.message(ORDERS, dice.one_of(&TOLD), &delay, count);
         }
-        Fault::OrderLost => gateway.request_lost("PlaceOrder"),
-        Fault::CancelLost => gateway.request_lost("CancelOrder"),
+        Fault::OrderLost => gateway.request_lost(ORDERS, "PlaceOrder"),
+        Fault::CancelLost => gateway.request_lost(ORDERS, "CancelOrder"),
         Fault::BrokerAway => {
             gateway.notice_code(1100);
             pause(200 + dice.roll(1_500));

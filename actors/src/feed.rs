@@ -1,5 +1,5 @@
-//! A product's feed: raw quotes of its data lines through the quality gates to the pricing book, and
-//! with each whether its line is live. A line that ceases to be is told on without a quote.
+//! A product's feed: raw quotes of its data lines through the quality gates to the pricing book,
+//! and with each whether its line is live. A line that ceases to be is told on without a quote.
 //!
 //! *Restart:* empty, and no line is live; it subscribes again, each line is confirmed and sends its
 //! current quote.

@@ -1,8 +1,8 @@
 //! One line of market data: opened in its turn, read, told on, closed in its turn.
 //!
 //! A line outlives those who hear it: a new hearer is told what was said last, and the broker is
-//! asked nothing. Opening and closing are messages to the broker, so each waits for its token; and a
-//! line keeps its place among those that the account has until its end is written, so that the
+//! asked nothing. Opening and closing are messages to the broker, so each waits for its token; and
+//! a line keeps its place among those that the account has until its end is written, so that the
 //! broker never sees one more than it allows.
 
 use super::super::errors::{self, Action};
@@ -146,7 +146,7 @@ impl Line {
 
     /// How often it will have given no sign, if it has ended or never said what kind of data it
     /// brings, for so long that it should be opened anew.
-    pub fn is_overdue(&self, within: Duration) -> Option<u32> {
+    pub fn overdue(&self, within: Duration) -> Option<u32> {
         let ear = locked(&self.ear);
         if ear.data.is_some() && !ear.has_ended {
             return None;

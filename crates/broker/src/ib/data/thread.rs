@@ -284,7 +284,7 @@ impl Lines<'_> {
         }
         let within = self.gateway.settings.answer_deadline;
         let overdue = self.open.iter().filter_map(|(con_id, line)| {
-            let tries = line.is_overdue(within)?;
+            let tries = line.overdue(within)?;
             Some((*con_id, tries))
         });
         let overdue: Vec<(ConId, u32)> = overdue.take(TURN_SHARE).collect();
