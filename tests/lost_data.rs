@@ -29,6 +29,21 @@ const SETTLED: Duration = Duration::from_secs(2);
 /// Four minutes of the market.
 const WATCHED: Duration = Duration::from_secs(4);
 
+/// The test must be able to fail: built with `RUSTFLAGS="--cfg mutations"`, it plays itself against
+/// a node whose feed passes the loss of a line on only with its next quote, as it once did.
+#[cfg(mutations)]
+#[test]
+fn without_the_word_that_a_line_is_lost_it_turns_red() {
+    let output = std::process::Command::new(std::env::current_exe().expect("this test"))
+        .args(["without_live_lines_no_order_goes_out_and_with_them_they_are_back", "--exact"])
+        .env("OPTIONSIB_MUTATION", "keep_lost_lines")
+        .output()
+        .expect("this test runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("running 1 test") && !output.status.success(), "{said}");
+    assert!(said.contains("orders on quotes of lost lines"), "{said}");
+}
+
 #[test]
 fn without_live_lines_no_order_goes_out_and_with_them_they_are_back() {
     let installation = Installation::with(&Installation::lively_keys());

@@ -207,6 +207,9 @@ impl FeedRole {
         for (line, standing) in &self.changed {
             let Some(Some(last)) = self.last.get_mut(*line) else { continue };
             let live = standing.is_live(last.generation);
+            if mutation::active("keep_lost_lines") {
+                continue;
+            }
             if std::mem::replace(&mut last.update.live, live) != live {
                 self.judged.push((*line, last.update));
             }

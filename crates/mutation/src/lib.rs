@@ -43,6 +43,7 @@
 //! | `skip_account_check` | broker | whatever account the login has is traded |
 //! | `wait_for_silent_lines` | broker | a line that never said anything is waited for |
 //! | `skip_pacing` | broker | messages are written as fast as they come |
+//! | `keep_lost_lines` | actors | a line that is lost stays live until its next quote |
 //! | `ignore_intensity` | actors | a role that failed too often is restarted all the same |
 
 #[cfg(mutations)]
