@@ -268,6 +268,13 @@ pub struct GatewayArgs {
     /// What executions cost: a JSON file as config/fees.json [default: IB's published schedule]
     #[arg(long, value_name = "FILE")]
     pub fees: Option<PathBuf>,
+    /// Restart every day at this time of New York, as IB's gateway does: every client is closed
+    #[arg(long, value_name = "HH:MM", value_parser = clock)]
+    pub restart_at: Option<Clock>,
+    /// How long nobody is let in at the daily restart, seconds of market time
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "restart_at")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub restart_takes: u32,
     /// End the gateway that keeps its books in this folder, instead of starting one
     #[arg(long)]
     pub stop: bool,

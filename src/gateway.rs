@@ -7,7 +7,7 @@
 
 pub mod notice;
 
-use crate::cli::{GatewayArgs, Output};
+use crate::cli::{Clock, GatewayArgs, Output};
 use crate::failure::Failure;
 use crate::terminal;
 use exchange::book_file::VenueFiles;
@@ -19,7 +19,7 @@ use exchange::recorded::RecordedMarket;
 use exchange::{Exchange, ExchangeConfig, MarketSource, MarketStep};
 use gateway::control::Status;
 use gateway::server::{Bounds, Host, MarketClock, serve};
-use gateway::world::{Settings, World};
+use gateway::world::{DailyRestart, Settings, World};
 use market::instrument::{ConId, InstrumentKind};
 use market::lean::{BadRows, Day, RecordedDay};
 use market::money::Price;
@@ -209,7 +209,10 @@ fn exchange_config(args: &GatewayArgs, days: Days) -> Result<ExchangeConfig, Fai
 fn settings(args: &GatewayArgs) -> Settings {
     let lines_max = usize::from(args.lines);
     let messages_per_second = lines_max / LINES_PER_MESSAGE;
-    Settings { lines_max, messages_per_second, ..Settings::new(&args.account) }
+    let lasts = Duration::from_secs(args.restart_takes.into());
+    let at = |clock: Clock| Duration::from_secs(clock.0.into());
+    let daily_restart = args.restart_at.map(|clock| DailyRestart { at: at(clock), lasts });
+    Settings { lines_max, messages_per_second, daily_restart, ..Settings::new(&args.account) }
 }
 
 fn locked(folder: &Path) -> Result<StateLock, Failure> {

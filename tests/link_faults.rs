@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 const CAMPAIGN: &str = "OPTIONSIB_LINK_FAULTS";
-const FAULTS: usize = if QUICK { 10 } else { 30 };
+const FAULTS: usize = if QUICK { 10 } else { 32 };
 /// Faults on top of one another before everything is lifted.
 const HAND: usize = 5;
 /// The client ids of the shipped configuration.
@@ -50,11 +50,12 @@ enum Fault {
     Competing,
     ClientInUse,
     LowerIds,
+    Restarting,
     GatewayStopped,
     GatewayKilled,
 }
 
-const ALL: [Fault; 15] = [
+const ALL: [Fault; 16] = [
     Fault::Closed,
     Fault::HalfOpen,
     Fault::Lossy,
@@ -68,6 +69,7 @@ const ALL: [Fault; 15] = [
     Fault::Competing,
     Fault::ClientInUse,
     Fault::LowerIds,
+    Fault::Restarting,
     Fault::GatewayStopped,
     Fault::GatewayKilled,
 ];
@@ -134,6 +136,10 @@ fn strike(fault: Fault, dice: &mut Dice, gateway: &Gateway<'_>) {
         Fault::LowerIds => {
             gateway.tell(&json!({"do": "next_valid_id", "client": ORDERS, "value": 1}));
             gateway.tell(&json!({"do": "close", "client": ORDERS}));
+        }
+        Fault::Restarting => {
+            let milliseconds = 30_000 + dice.roll(90_000);
+            gateway.tell(&json!({"do": "restart", "milliseconds": milliseconds}));
         }
         Fault::GatewayStopped => gateway.0.stop_gateway(),
         Fault::GatewayKilled => gateway.kill(),

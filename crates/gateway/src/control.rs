@@ -164,6 +164,11 @@ pub enum Command {
         /// By so much.
         milliseconds: u64,
     },
+    /// Restarts as once a day: every client is closed, and none let in for so long, in market time.
+    Restart {
+        /// How long.
+        milliseconds: u64,
+    },
     /// Asks how things stand.
     Status,
     /// Lifts every fault.
@@ -203,6 +208,9 @@ pub struct Status {
     /// Messages that were not served, since they came too fast (100).
     #[serde(default)]
     pub too_fast: u64,
+    /// Nobody is let in: it restarts.
+    #[serde(default)]
+    pub restarting: bool,
 }
 
 /// The answer to a command.

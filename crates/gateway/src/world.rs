@@ -5,7 +5,8 @@
 //! books is taken by the host, written down, and only then may the host send what `on` returned.
 //! Nothing in it reads a clock or a socket. Its parts: `session` (start, ids, sending), `orders`,
 //! `account`, `lines` and `streams` (market data), `past` (bars and ticks), `reference` (contracts,
-//! news), `faults`, `outage` (what is known while the broker can't be reached).
+//! news), `faults`, `outage` (what is known while the broker can't be reached), `restart` (once a
+//! day).
 
 mod account;
 mod faults;
@@ -14,6 +15,7 @@ mod orders;
 mod outage;
 mod past;
 mod reference;
+mod restart;
 mod session;
 mod streams;
 #[cfg(test)]
@@ -32,6 +34,8 @@ use market::instrument::ConId;
 use market::money::Money;
 use market::time::{Now, ProcessTime, Timestamp};
 use orders::Averages;
+pub use restart::DailyRestart;
+use restart::Restarts;
 use session::{SUBSCRIPTIONS_MAX, Session};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -57,6 +61,8 @@ pub struct Settings {
     pub master_client: Option<i32>,
     /// A connection that has not started the API by then is closed.
     pub start_within: Duration,
+    /// The restart of every day, if there is one.
+    pub daily_restart: Option<DailyRestart>,
 }
 
 impl Settings {
@@ -70,6 +76,7 @@ impl Settings {
             messages_per_second: 50,
             master_client: None,
             start_within: Duration::from_secs(15),
+            daily_restart: None,
         }
     }
 }
@@ -115,6 +122,7 @@ pub struct World {
     history: History,
     news: News,
     faults: Faults,
+    restarts: Restarts,
     averages: Averages,
     outputs: Vec<Output>,
     /// Equity at the last day's end, for the day's profit.
@@ -143,6 +151,7 @@ impl World {
             history: History::default(),
             news: News::default(),
             faults: Faults::default(),
+            restarts: Restarts::default(),
             averages,
             outputs: Vec::new(),
             day_open,
@@ -158,7 +167,9 @@ impl World {
     /// Takes an input at `now` and returns what follows.
     pub fn on(&mut self, input: &Input<'_>, now: Now) -> Vec<Output> {
         self.advance(now);
+        self.restart_when_due(now);
         match input {
+            Input::Connected(connection) if self.is_restarting() => self.turn_away(*connection),
             Input::Connected(connection) => {
                 self.sessions.insert(*connection, Session::opened(now.process));
             }
@@ -183,6 +194,7 @@ impl World {
     /// Carries out a command of the control port.
     pub fn command(&mut self, command: &Command, now: Now) -> (Answer, Vec<Output>) {
         self.advance(now);
+        self.restart_when_due(now);
         let refused = self.obey(command, now).err();
         self.hear_exchange(now);
         self.release_held(now);
@@ -204,6 +216,7 @@ impl World {
             market_nanos: now.market.nanos(),
             outage: self.faults.outage.is_some(),
             too_fast: self.too_fast,
+            restarting: self.is_restarting(),
         }
     }
 

@@ -12,6 +12,7 @@ use market::instrument::ConId;
 use market::money::Price;
 use market::time::{Now, ProcessTime};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 pub const LOST: &str = "Connectivity between IB and Trader Workstation has been lost.";
 const RESTORED_LOST: &str =
@@ -24,6 +25,8 @@ const COMPETING: &str = "No market data during competing live session";
 const FAULTS_MAX: usize = 1_000;
 /// Bytes of frames that are delayed; beyond it they leave at once.
 const HELD_BYTES_MAX: usize = 16 << 20;
+/// The longest restart on demand.
+const RESTART_MAX: Duration = Duration::from_secs(86_400);
 /// Bulletins that are kept for whoever asks for all of them.
 const BULLETINS_MAX: usize = 100;
 
@@ -169,6 +172,13 @@ impl World {
                 rule.check()?;
                 self.faults.rules.push(rule.clone());
             }
+            Command::Restart { milliseconds } => {
+                let lasts = Duration::from_millis(*milliseconds);
+                if lasts > RESTART_MAX {
+                    return Err("a restart takes a day at most".to_owned());
+                }
+                self.restart(now.market.plus(lasts), now);
+            }
             Command::Notice { code } => self.notice(*code, now)?,
             Command::RefuseClient { client } => {
                 self.faults.refused_clients.insert(*client);
@@ -202,6 +212,7 @@ impl World {
 
     /// Lifts every fault. What was held back leaves now: it was late, not lost.
     fn lift_faults(&mut self) {
+        self.end_restart();
         let Faults { held, overtaken, .. } = std::mem::take(&mut self.faults);
         for (connection, bytes) in overtaken.into_iter().chain(held.into_values()) {
             if self.sessions.contains_key(&connection) {

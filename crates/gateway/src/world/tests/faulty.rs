@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::control::{Action, Direction, Rule};
+use crate::world::DailyRestart;
 
 fn fault(message: &str, action: Action, count: u32) -> Command {
     Command::Fault(Rule {
@@ -37,6 +38,53 @@ fn messages_are_dropped_doubled_delayed_and_reordered_on_demand() {
     let names: Vec<&str> =
         bench.ask(client, &limit(9, SIM, "BUY", 1, 50.0)).iter().map(Response::name).collect();
     assert_eq!(names, [status, open]);
+}
+
+#[test]
+fn a_restart_closes_every_client_and_lets_none_in_while_orders_fill() {
+    let mut bench = Bench::new();
+    let (first, second) = (bench.client(1), bench.client(2));
+    bench.send(first, &limit(1, SIM, "BUY", 1, 50.0));
+    bench.listen(first);
+    let answer = bench.command(&Command::Restart { milliseconds: 60_000 });
+    let Answer::Done(status) = answer else { panic!("{answer:?}") };
+    assert!(status.restarting && status.clients.is_empty() && status.working_orders == 1);
+    assert_eq!(std::mem::take(&mut bench.closed), [first, second]);
+    let early = bench.connect(1);
+    assert_eq!((bench.listen(early), std::mem::take(&mut bench.closed)), (vec![], vec![early]));
+    bench.pass(59_999);
+    let early = bench.connect(1);
+    assert_eq!(std::mem::take(&mut bench.closed), [early]);
+    bench.pass(1);
+    let back = bench.connect(1);
+    assert_eq!(words(&bench.listen(back))[0], "next 2");
+    let open = bench.ask(back, &Request::OpenOrders(Empty::default()));
+    assert!(words(&open)[0].starts_with("1 "), "{:?}", words(&open));
+}
+
+#[test]
+fn the_daily_restart_comes_at_its_time_once_and_can_be_lifted() {
+    let mut bench = Bench::new();
+    // The bench begins on 20 November 2026 at 10:30 UTC, which is 5:30 in New York.
+    let (at, lasts) = (Duration::from_secs(5 * 3_600 + 31 * 60), Duration::from_secs(10));
+    bench.world.settings.daily_restart = Some(DailyRestart { at, lasts });
+    let client = bench.client(1);
+    bench.pass(59_999);
+    assert!(bench.closed.is_empty());
+    bench.pass(1);
+    assert_eq!(std::mem::take(&mut bench.closed), [client]);
+    bench.pass(10_000);
+    bench.client(1);
+    bench.pass(60_000);
+    assert!(bench.closed.is_empty(), "the next one is tomorrow");
+    bench.command(&Command::Restart { milliseconds: 60_000 });
+    let refused = bench.command(&Command::Restart { milliseconds: 86_400_001 });
+    assert!(matches!(refused, Answer::Refused(_)));
+    bench.closed.clear();
+    bench.command(&Command::Clear);
+    bench.client(1);
+    assert!(bench.closed.is_empty());
+    assert!(bench.log.iter().any(|line| line.contains("restarts, which takes 10 s")));
 }
 
 #[test]
