@@ -225,7 +225,7 @@ impl Lines<'_> {
         }
     }
 
-    /// Takes a subscription down.
+    /// Remembers a subscription, in place of the one of the same name.
     fn note(&mut self, name: String, con_ids: Vec<ConId>, sink: &Arc<dyn DataSink>) {
         self.hearers.retain(|_, (owner, _)| *owner != name);
         for (line, con_id) in (0_u32..).zip(&con_ids) {
