@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 const CAMPAIGN: &str = "OPTIONSIB_LINK_FAULTS";
-const FAULTS: usize = if QUICK { 10 } else { 32 };
+const FAULTS: usize = if QUICK { 10 } else { 40 };
 /// Faults on top of one another before everything is lifted.
 const HAND: usize = 5;
 /// The client ids of the shipped configuration.

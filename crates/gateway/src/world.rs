@@ -169,7 +169,9 @@ impl World {
         self.advance(now);
         self.restart_when_due(now);
         match input {
-            Input::Connected(connection) if self.is_restarting() => self.turn_away(*connection),
+            Input::Connected(connection) if self.is_restarting() => {
+                self.outputs.push(Output::Close { connection: *connection });
+            }
             Input::Connected(connection) => {
                 self.sessions.insert(*connection, Session::opened(now.process));
             }

@@ -5,6 +5,17 @@
 
 use market::instrument::ConId;
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+/// The longest silence of a line that is waited for.
+const SILENCE_MAX: Duration = Duration::from_secs(30 * 60);
+
+/// How long a line may give no sign before it is opened anew: the deadline of an answer, then twice
+/// as long each time it was silent before.
+#[must_use]
+pub fn patience(deadline: Duration, silent_before: u32) -> Duration {
+    deadline.saturating_mul(1 << silent_before.min(16)).min(SILENCE_MAX)
+}
 
 /// What changes at a turn.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,6 +113,13 @@ mod tests {
             seen.extend(turn.open);
         }
         assert_eq!(seen.len(), 40);
+    }
+
+    #[test]
+    fn a_silent_line_is_waited_for_twice_as_long_each_time_half_an_hour_at_most() {
+        let waits =
+            [0, 1, 2, 7, 8, u32::MAX].map(|before| patience(Duration::from_secs(8), before));
+        assert_eq!(waits.map(|wait| wait.as_secs()), [8, 16, 32, 1_024, 1_800, 1_800]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! it is over. Books, working orders and the numbers of orders live on; sessions, with their lines
 //! and what they asked for, are gone, and what fills meanwhile is told to whoever asks afterwards.
 
-use super::{Connection, Output, World};
+use super::{Connection, World};
 use exchange::day::utc_day;
 use market::session::clock_in;
 use market::time::{Now, Timestamp};
@@ -54,11 +54,9 @@ impl World {
         }
     }
 
-    /// Closes every client, and lets none in before `until`.
+    /// Closes every client, and lets none in before `until`. One that a jump of the clock has
+    /// passed over closes them all the same, and is over at once.
     pub(super) fn restart(&mut self, until: Timestamp, now: Now) {
-        if until <= now.market {
-            return;
-        }
         let lasts = until.since(now.market).as_secs();
         self.log(format!("the gateway restarts, which takes {lasts} s"));
         self.restarts.until = Some(until);
@@ -70,10 +68,6 @@ impl World {
         if self.restarts.until.take().is_some() {
             self.log("the restart is over".to_owned());
         }
-    }
-
-    pub(super) fn turn_away(&mut self, connection: Connection) {
-        self.outputs.push(Output::Close { connection });
     }
 }
 

@@ -6,6 +6,7 @@
 //! broker never sees one more than it allows.
 
 use super::super::errors::{self, Action};
+use super::super::lines::patience;
 use super::super::orders::Gateway;
 use super::super::pacing::Lane;
 use crate::port::DataSink;
@@ -24,10 +25,6 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-
-/// A line that gives no sign is opened anew after the answer's deadline, then after twice as long,
-/// and so on; at most this.
-const SILENCE_MAX: Duration = Duration::from_secs(30 * 60);
 
 /// What the lines of one connection share.
 pub struct Connected {
@@ -151,7 +148,7 @@ impl Line {
         if ear.data.is_some() && !ear.has_ended {
             return None;
         }
-        let patience = within.saturating_mul(1 << ear.tries.min(16)).min(SILENCE_MAX);
+        let patience = patience(within, ear.tries);
         ear.since.is_some_and(|since| since.elapsed() >= patience).then_some(ear.tries + 1)
     }
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::control::{Action, Direction, Rule};
 use crate::world::DailyRestart;
+use crate::world::restart::Restarts;
 
 fn fault(message: &str, action: Action, count: u32) -> Command {
     Command::Fault(Rule {
@@ -41,7 +42,7 @@ fn messages_are_dropped_doubled_delayed_and_reordered_on_demand() {
 }
 
 #[test]
-fn a_restart_closes_every_client_and_lets_none_in_while_orders_fill() {
+fn a_restart_closes_every_client_and_lets_none_in_while_orders_work() {
     let mut bench = Bench::new();
     let (first, second) = (bench.client(1), bench.client(2));
     bench.send(first, &limit(1, SIM, "BUY", 1, 50.0));
@@ -82,6 +83,15 @@ fn the_daily_restart_comes_at_its_time_once_and_can_be_lifted() {
     assert!(matches!(refused, Answer::Refused(_)));
     bench.closed.clear();
     bench.command(&Command::Clear);
+    let client = bench.client(1);
+    assert!(bench.closed.is_empty());
+    // A jump of the clock passes over a whole restart: its clients were closed all the same.
+    bench.world.settings.daily_restart =
+        Some(DailyRestart { at: at + Duration::from_secs(300), lasts });
+    bench.world.restarts = Restarts::default();
+    bench.pass(1);
+    bench.pass(600_000);
+    assert_eq!(std::mem::take(&mut bench.closed), [client]);
     bench.client(1);
     assert!(bench.closed.is_empty());
     assert!(bench.log.iter().any(|line| line.contains("restarts, which takes 10 s")));
